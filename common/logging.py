@@ -1,0 +1,78 @@
+"""Structured logs: one event a line, as JSON in production and as text in development.
+
+Secrets are scrubbed from every event and every traceback: Farebox keys, provider keys by their
+usual prefixes, and the very values that the settings hold.
+"""
+
+import logging
+import logging.config
+import os
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_SECRET_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SECRET_KEY")
+_KEY_SHAPES = re.compile(r"\b(fb_[0-9A-Za-z]{6})[0-9A-Za-z]{40}\b|\b(sk|rk|whsec)[-_][\w-]{8,}")
+
+
+def scrub(text: str) -> str:
+    """``text`` with everything that looks like a secret replaced by ``[secret]``."""
+    for name in _SECRET_NAMES:
+        value = os.environ.get(name, "").strip()
+        if len(value) >= 8 and value in text:
+            text = text.replace(value, "[secret]")
+    return _KEY_SHAPES.sub(lambda match: f"{match[1]}[secret]" if match[1] else "[secret]", text)
+
+
+def _scrub_event(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = scrub(value)
+    return event
+
+
+def configure(config: dict[str, Any]) -> None:
+    """Set up structlog and the standard library's logging alike (``LOGGING_CONFIG``)."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _scrub_event,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if config["json"]
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "structured": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        renderer,
+                    ],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            "root": {"handlers": ["stderr"], "level": config["level"]},
+            "loggers": {"django.request": {"level": "ERROR"}, "asyncio": {"level": "WARNING"}},
+        }
+    )

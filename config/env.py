@@ -1,0 +1,111 @@
+"""Reading settings from the environment, loudly.
+
+A value that is missing or malformed raises ``ImproperlyConfigured`` whose message starts with the
+name of the variable, so that a bad deployment stops at its start and says where to look.
+Every name read here or in ``settings.py`` is listed in ``.env.example``.
+"""
+
+import os
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+
+
+
+def _fail(name: str, problem: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name}: {problem}")
+
+
+def text(name: str, default: str = "") -> str:
+    """A string; surrounding blanks are dropped, and an empty value means the default."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, default: bool) -> bool:
+    """A boolean: true/false, 1/0, yes/no, on/off."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in {"true", "1", "yes", "on"}:
+        return True
+    if value in {"false", "0", "no", "off"}:
+        return False
+    raise _fail(name, "must be true or false")
+
+
+def whole(name: str, default: int, *, least: int = 0, most: int = 2**62) -> int:
+    """A whole number within bounds, both included."""
+    value = text(name)
+    if not value:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        raise _fail(name, "must be a whole number") from None
+    if not least <= number <= most:
+        raise _fail(name, f"must be between {least} and {most}")
+    return number
+
+
+def decimal(name: str, default: str, *, above: str = "0", most: str = "1000000") -> Decimal:
+    """A decimal number greater than ``above`` and at most ``most``; never a float."""
+    value = text(name, default)
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise _fail(name, "must be a decimal number such as 0.10") from None
+    if not number.is_finite() or not Decimal(above) < number <= Decimal(most):
+        raise _fail(name, f"must be above {above} and at most {most}")
+    return number
+
+
+def names(name: str, default: tuple[str, ...] = ()) -> list[str]:
+    """A list of words, separated by commas."""
+    return [word.strip() for word in text(name).split(",") if word.strip()] or list(default)
+
+
+def url(name: str, default: str = "") -> str:
+    """An http(s) address without a trailing slash. Plain http is taken on loopback only."""
+    value = text(name, default).rstrip("/")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        raise _fail(name, "is not an address") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise _fail(name, "must be an http or https address")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise _fail(name, "must carry no credentials, query or fragment")
+    loopback = host in {"localhost", "::1"} or host.startswith("127.")
+    if parts.scheme == "http" and not loopback:
+        raise _fail(name, "must be https; plain http is for loopback only")
+    return value
+
+
+def database(name: str) -> dict[str, Any]:
+    """Django's database settings from any connection string that libpq understands."""
+    value = text(name)
+    if not value:
+        raise _fail(
+            name,
+            "is not set; bin/dev, bin/test and bin/manage set it, "
+            "or give a PostgreSQL address such as postgresql://user:password@host/farebox",
+        )
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(value)
+    except psycopg.ProgrammingError:
+        raise _fail(name, "is not a PostgreSQL connection string") from None
+    if not parts.get("dbname"):
+        raise _fail(name, "names no database")
+    moved = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST"}
+    settings: dict[str, Any] = {new: str(parts.pop(old, "")) for old, new in moved.items()}
+    settings["PORT"] = str(parts.pop("port", ""))
+    settings["ENGINE"] = "django.db.backends.postgresql"
+    settings["OPTIONS"] = parts
+    return settings

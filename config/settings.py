@@ -1,0 +1,204 @@
+"""Django's settings. Everything that differs between deployments comes from the environment."""
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEBUG = env.flag("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY: is not set; use 50 random characters and keep them")
+if not DEBUG and len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("SECRET_KEY: must have at least 50 characters when DEBUG is off")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]") if DEBUG else ())
+if not DEBUG and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS: is not set; name the hosts this deployment answers")
+
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "common",
+    "accounts",
+    "ledger",
+    "billing",
+    "usage",
+    "proxy",
+]
+
+MIDDLEWARE = [
+    "common.middleware.RequestId",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+# lock_timeout bounds every wait for a row (design, section 2); a caller sees 503 and tries again.
+DATABASE = env.database("DATABASE_URL")
+DATABASE_URL = env.text("DATABASE_URL")
+DATABASE_OPTIONS = "-c lock_timeout=2000 -c timezone=UTC"
+DATABASES = {
+    "default": DATABASE
+    | {
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": DATABASE["OPTIONS"]
+        | {
+            "options": f"{DATABASE['OPTIONS'].get('options', '')} {DATABASE_OPTIONS}".strip(),
+            "pool": {"min_size": 0, "max_size": env.whole("DATABASE_POOL_SIZE", 10, least=1)},
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- People -----------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "build" / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- Safety -----------------------------------------------------------------------------------
+# HTTPS is ended by a proxy in front; on loopback (bin/dev with DEBUG=false) there is none.
+HTTPS = env.flag("HTTPS", not DEBUG)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS", 31_536_000) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Money ------------------------------------------------------------------------------------
+CREDIT_NAME = env.text("CREDIT_NAME", "credits")
+CREDIT_PRICE_USD = env.decimal("CREDIT_PRICE_USD", "0.10", most="1000")
+PRICE_MARKUP = env.decimal("PRICE_MARKUP", "1", most="1000")
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+ENABLE_PAYMENTS = env.flag("ENABLE_PAYMENTS", bool(STRIPE_SECRET_KEY))
+if not ENABLE_PAYMENTS and not DEBUG and not env.flag("ALLOW_DEMO", False):
+    raise ImproperlyConfigured(
+        "ENABLE_PAYMENTS: demo mode grants credits for nothing; with DEBUG off it also needs "
+        "ALLOW_DEMO=true, or set STRIPE_SECRET_KEY"
+    )
+if ENABLE_PAYMENTS and not STRIPE_SECRET_KEY:
+    raise ImproperlyConfigured("STRIPE_SECRET_KEY: is needed while ENABLE_PAYMENTS is true")
+
+# --- The proxy --------------------------------------------------------------------------------
+PUBLIC_URL = env.url("PUBLIC_URL", f"http://127.0.0.1:{env.whole('PORT', 8000, most=65535)}")
+OPENAI_API_KEY = env.text("OPENAI_API_KEY")
+OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", "https://api.openai.com/v1")
+ANTHROPIC_API_KEY = env.text("ANTHROPIC_API_KEY")
+ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
+PROXY_POOL_SIZE = env.whole("PROXY_POOL_SIZE", 16, least=1, most=500)
+MAX_REQUEST_BYTES = env.whole("MAX_REQUEST_BYTES", 20 * 1024 * 1024, least=1024)
+MAX_JSON_DEPTH = env.whole("MAX_JSON_DEPTH", 64, least=4, most=500)
+MAX_CHOICES = env.whole("MAX_CHOICES", 8, least=1, most=128)
+DEFAULT_MAX_OUTPUT_TOKENS = env.whole("DEFAULT_MAX_OUTPUT_TOKENS", 16_384, least=1)
+MIN_OUTPUT_TOKENS = env.whole("MIN_OUTPUT_TOKENS", 16, least=1)
+MAX_EVENT_BYTES = env.whole("MAX_EVENT_BYTES", 1024 * 1024, least=1024)
+MAX_ANSWER_BYTES = env.whole("MAX_ANSWER_BYTES", 64 * 1024 * 1024, least=1024)
+HOLD_LEASE_SECONDS = env.whole("HOLD_LEASE_SECONDS", 30, least=5, most=3600)
+CHECKPOINT_SECONDS = env.whole("CHECKPOINT_SECONDS", 2, least=1, most=60)
+UPSTREAM_CONNECT_SECONDS = env.whole("UPSTREAM_CONNECT_SECONDS", 10, least=1)
+UPSTREAM_FIRST_EVENT_SECONDS = env.whole("UPSTREAM_FIRST_EVENT_SECONDS", 120, least=1)
+UPSTREAM_IDLE_SECONDS = env.whole("UPSTREAM_IDLE_SECONDS", 60, least=1)
+UPSTREAM_TOTAL_SECONDS = env.whole("UPSTREAM_TOTAL_SECONDS", 1800, least=1)
+CLIENT_BODY_SECONDS = env.whole("CLIENT_BODY_SECONDS", 30, least=1)
+CLIENT_STALL_SECONDS = env.whole("CLIENT_STALL_SECONDS", 30, least=1)
+
+# --- HTTP API ---------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "common.drf.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Farebox",
+    "DESCRIPTION": "Accounts, credits and a metered AI proxy for browser extensions.",
+    "VERSION": "0.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "ENUM_NAME_OVERRIDES": {},
+}
+
+# --- Background work --------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
+LOGGING_CONFIG = "common.logging.configure"
+LOGGING = {"level": LOG_LEVEL, "json": env.flag("LOG_JSON", not DEBUG)}

@@ -1,0 +1,91 @@
+"""Calling the SQL functions, from synchronous and asynchronous code alike.
+
+A verb is written once, as a function that returns a ``Statement``; ``@verb`` makes it callable in
+both worlds: ``ledger.hold(...)`` runs on Django's connection and joins its transaction, and
+``await ledger.hold.aio(connection, ...)`` runs on a psycopg connection in autocommit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import django.db
+import psycopg
+from django.db import connection, transaction
+
+from ledger.errors import translate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ATTEMPTS = 4  # the first, and three more after a deadlock
+
+
+@dataclass(frozen=True)
+class Statement(Generic[T]):
+    """One SQL statement that answers one value, and how to read that value."""
+
+    sql: str
+    params: Mapping[str, Any]
+    read: Callable[[Any], T]
+
+
+class Verb(Generic[P, T]):
+    """A verb: call it, or await its ``aio``."""
+
+    def __init__(self, build: Callable[P, Statement[T]]) -> None:
+        self.build = build
+        self.__doc__ = build.__doc__
+        self.__name__ = build.__name__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run(self.build(*args, **kwargs))
+
+    async def aio(
+        self, conn: psycopg.AsyncConnection[Any], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await arun(conn, self.build(*args, **kwargs))
+
+
+def verb(build: Callable[P, Statement[T]]) -> Verb[P, T]:
+    """Make a verb of a function that builds its statement."""
+    return Verb(build)
+
+
+def run(statement: Statement[T]) -> T:
+    """Run on Django's connection, in its transaction or in one of its own.
+
+    A deadlock is tried again, three times, unless a transaction of the caller's is open: that is
+    lost whole, and the caller's to repeat. Raises the errors of ``ledger.errors``.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        again = attempt < ATTEMPTS and not connection.in_atomic_block
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement.sql, statement.params)
+                return statement.read(cursor.fetchone()[0])
+        except django.db.Error as error:
+            cause = error.__cause__
+            if isinstance(cause, psycopg.errors.DeadlockDetected) and again:
+                continue
+            refusal = translate(cause) if isinstance(cause, psycopg.Error) else None
+            if refusal is None:
+                raise
+            raise refusal from None
+    raise AssertionError("unreachable")
+
+
+async def arun(conn: psycopg.AsyncConnection[Any], statement: Statement[T]) -> T:
+    """Run on a psycopg connection in autocommit: one round trip, one commit."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            cursor = await conn.execute(statement.sql, statement.params)
+            row = await cursor.fetchone()
+            assert row is not None
+            return statement.read(row[0])
+        except psycopg.errors.DeadlockDetected as error:
+            if attempt == ATTEMPTS:
+                raise translate(error) or error from None
+        except psycopg.Error as error:
+            raise translate(error) or error from None
+    raise AssertionError("unreachable")

@@ -1,0 +1,218 @@
+"""The eight verbs: the only way a balance changes. The rules are in ``ledger/sql/verbs.sql``.
+
+Amounts are whole microcredits. Every verb takes a ``key`` made by the caller from the cause
+(``"stripe:invoice:in_1"``, ``"job:7:refund"``): the same key and input answer the first result
+again, the same key with another input raises ``IdempotencyConflict``. All of them may raise
+``BadInput`` (an amount that can't be), ``NotFound`` and ``Unavailable`` (the wallet is busy).
+
+Each works in both worlds: ``ledger.verbs.hold(...)``, or ``await ledger.verbs.hold.aio(conn, ...)``.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ledger.database import Statement, verb
+from ledger.models import Account, Grant
+
+# Lots that end soonest or cost nothing are drawn before what was paid for.
+PRIORITY = {Grant.Kind.ALLOWANCE: 10, Grant.Kind.PROMOTION: 20, Grant.Kind.PURCHASE: 30}
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A wallet after a verb, microcredits. ``owed`` above zero means frozen."""
+
+    posted: int
+    held: int
+    available: int
+    owed: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a verb answers; a field that a verb does not speak of is ``None``.
+
+    ``amount`` is what was moved or held, ``returned`` what of a hold went back, ``written_off``
+    what a capture could not cover, ``taken`` and ``receivable`` how a revocation was met.
+    """
+
+    balance: Balance
+    amount: int | None = None
+    hold: uuid.UUID | None = None
+    grant: int | None = None
+    transfer: int | None = None
+    returned: int | None = None
+    written_off: int | None = None
+    taken: int | None = None
+    lapsed: int | None = None
+    receivable: int | None = None
+
+
+def _read(answer: Any) -> Result:
+    values = dict(json.loads(answer) if isinstance(answer, str) else answer)
+    values["balance"] = Balance(**values["balance"])
+    if values.get("hold"):
+        values["hold"] = uuid.UUID(values["hold"])
+    return Result(**values)
+
+
+def _json(metadata: Mapping[str, Any] | None) -> str:
+    return json.dumps(dict(metadata or {}))
+
+
+@verb
+def wallet_of(*, user: int) -> Statement[int]:
+    """The id of a user's wallet, made on first use."""
+    return Statement(
+        "SELECT ledger_account_of(%(user)s, %(kind)s)",
+        {"user": user, "kind": Account.Kind.WALLET.value},
+        int,
+    )
+
+
+@verb
+def grant(
+    *,
+    account: int,
+    amount: int,
+    kind: str,
+    key: str,
+    expires_at: datetime | None = None,
+    priority: int | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Statement[Result]:
+    """Credits appear in a wallet, as a lot. ``kind``: purchase, allowance or promotion.
+
+    A wallet that owes pays with them first. Answers ``grant`` and ``transfer``.
+    """
+    rank = PRIORITY.get(Grant.Kind(kind), 30) if priority is None else priority
+    return Statement(
+        "SELECT ledger_grant(%(account)s, %(amount)s, %(kind)s, %(priority)s,"
+        " %(expires_at)s::timestamptz, %(key)s, %(metadata)s::jsonb)",
+        {
+            "account": account,
+            "amount": amount,
+            "kind": str(kind),
+            "priority": rank,
+            "expires_at": expires_at,
+            "key": key,
+            "metadata": _json(metadata),
+        },
+        _read,
+    )
+
+
+@verb
+def hold(
+    *,
+    account: int,
+    amount: int,
+    key: str,
+    kind: str,
+    lease: timedelta,
+    minimum: int | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Statement[Result]:
+    """Reserve ``amount`` before work; with ``minimum``, what is available from there up.
+
+    Answers ``hold`` and the ``amount`` held. When the lease runs out, the sweeper ends it.
+    Raises ``InsufficientCredits`` and ``WalletFrozen``.
+    """
+    return Statement(
+        "SELECT ledger_hold(%(account)s, %(amount)s, %(minimum)s, %(kind)s, %(lease)s,"
+        " %(key)s, %(metadata)s::jsonb)",
+        {
+            "account": account,
+            "amount": amount,
+            "minimum": amount if minimum is None else minimum,
+            "kind": kind,
+            "lease": lease,
+            "key": key,
+            "metadata": _json(metadata),
+        },
+        _read,
+    )
+
+
+@verb
+def capture(
+    *, hold: uuid.UUID, amount: int, key: str, metadata: Mapping[str, Any] | None = None
+) -> Statement[Result]:
+    """Take ``amount`` and end the hold; the rest returns.
+
+    Past the hold it takes what else is available; what the wallet can't cover is ``written_off``,
+    never taken below zero. Raises ``AlreadyEnded``.
+    """
+    return Statement(
+        "SELECT ledger_capture(%(hold)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
+        {"hold": hold, "amount": amount, "key": key, "metadata": _json(metadata)},
+        _read,
+    )
+
+
+@verb
+def release(*, hold: uuid.UUID, key: str) -> Statement[Result]:
+    """Give a hold back whole. Raises ``AlreadyEnded``."""
+    return Statement(
+        "SELECT ledger_release(%(hold)s, %(key)s)", {"hold": hold, "key": key}, _read
+    )
+
+
+@verb
+def spend(
+    *, account: int, amount: int, key: str, metadata: Mapping[str, Any] | None = None
+) -> Statement[Result]:
+    """Hold and capture in one step: all of ``amount``, or nothing.
+
+    Raises ``InsufficientCredits`` and ``WalletFrozen``.
+    """
+    return Statement(
+        "SELECT ledger_spend(%(account)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
+        {"account": account, "amount": amount, "key": key, "metadata": _json(metadata)},
+        _read,
+    )
+
+
+@verb
+def refund(
+    *, transfer: int, amount: int, key: str, metadata: Mapping[str, Any] | None = None
+) -> Statement[Result]:
+    """Credits back for one capture; all its refunds together at most what it took.
+
+    Raises ``BadInput`` for more than that.
+    """
+    return Statement(
+        "SELECT ledger_refund(%(transfer)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
+        {"transfer": transfer, "amount": amount, "key": key, "metadata": _json(metadata)},
+        _read,
+    )
+
+
+@verb
+def revoke(
+    *, grant: int, amount: int, key: str, metadata: Mapping[str, Any] | None = None
+) -> Statement[Result]:
+    """Undo ``amount`` of a grant, after a refund or dispute of the payment behind it.
+
+    What is spent already becomes a ``receivable`` and freezes the wallet. Raises ``BadInput`` for
+    more than the grant has left to revoke.
+    """
+    return Statement(
+        "SELECT ledger_revoke(%(grant)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
+        {"grant": grant, "amount": amount, "key": key, "metadata": _json(metadata)},
+        _read,
+    )
+
+
+@verb
+def expire(*, account: int) -> Statement[Result]:
+    """The unspent, unheld part of every due lot of a wallet leaves; ``amount`` is the sum.
+
+    Its keys are made inside, one for each part of a lot: called twice it does nothing more. Every
+    other verb does the same first, so nobody can spend a lot that is due.
+    """
+    return Statement("SELECT ledger_expire(%(account)s)", {"account": account}, _read)

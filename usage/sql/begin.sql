@@ -1,0 +1,176 @@
+-- begin: everything a paid call needs before it may start, in one statement and one commit.
+-- Finds the key, its user, plan and wallet; locks the wallet; checks, in this order, key, user,
+-- plan, model, rate, open calls, quota, money; then holds, and counts the request.
+-- A refusal is an outcome, not an error, and changes nothing.
+--
+-- Amounts are microcredits. p_input_units is the worst case of the input, tokens times rate, so
+-- in millionths of a microcredit; p_output_rate is microcredits per million tokens of one choice.
+-- The hold is ceil((input_units + choices * output_tokens * output_rate) / 1,000,000).
+CREATE OR REPLACE FUNCTION usage_begin(
+    p_call uuid, p_digest bytea, p_user bigint, p_model text, p_metadata jsonb,
+    p_input_tokens bigint, p_input_units bigint, p_output_rate bigint, p_output_tokens bigint,
+    p_exact boolean, p_floor bigint, p_choices int, p_lease interval,
+    OUT outcome text, OUT held bigint, OUT output_tokens bigint, OUT available bigint,
+    OUT needed bigint, OUT affordable bigint, OUT detail bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz;
+    v_month text;
+    k accounts_apikey;
+    u record;
+    p billing_plan;
+    a ledger_account;
+    v_wallet bigint;
+    v_open bigint := 0;
+    v_key_held bigint := 0;
+    v_reserved bigint := 0;
+    v_requests bigint := 0;
+    v_tokens bigint := 0;
+    v_key_spent bigint := 0;
+    v_budget bigint;
+    v_quota boolean := false;
+    v_least bigint;
+    v_tat timestamptz;
+    v_gap interval;
+BEGIN
+    IF p_digest IS NOT NULL THEN
+        SELECT * INTO k FROM accounts_apikey WHERE digest = p_digest;
+        IF k.id IS NULL OR k.revoked_at IS NOT NULL OR k.expires_at <= clock_timestamp() THEN
+            outcome := 'invalid_key';
+            RETURN;
+        END IF;
+        IF NOT 'ai' = ANY (k.scopes) THEN
+            outcome := 'scope';
+            RETURN;
+        END IF;
+    END IF;
+    SELECT s.id, s.is_active, e.plan_id, e.status, e.grace_until, w.id AS wallet INTO u
+        FROM accounts_user s
+        LEFT JOIN billing_entitlement e ON e.user_id = s.id
+        LEFT JOIN ledger_account w ON w.owner_id = s.id AND w.kind = 'wallet'
+        WHERE s.id = coalesce(k.user_id, p_user);
+    IF u.id IS NULL OR NOT u.is_active THEN
+        outcome := 'invalid_key';
+        RETURN;
+    END IF;
+    IF u.plan_id IS NULL THEN
+        SELECT * INTO p FROM billing_plan WHERE is_default;
+    ELSE
+        SELECT * INTO p FROM billing_plan WHERE id = u.plan_id;
+    END IF;
+    IF u.status IN ('canceled', 'inactive')
+       OR (u.status = 'past_due' AND u.grace_until <= clock_timestamp()) THEN
+        outcome := 'plan_inactive';
+        RETURN;
+    END IF;
+    IF cardinality(p.allowed_models) > 0 AND NOT p_model = ANY (p.allowed_models) THEN
+        outcome := 'model_refused';
+        RETURN;
+    END IF;
+    output_tokens := p_output_tokens;
+    IF output_tokens > p.max_output_tokens THEN
+        IF p_exact THEN
+            outcome := 'output_bound';
+            detail := p.max_output_tokens;
+            RETURN;
+        END IF;
+        output_tokens := p.max_output_tokens;
+    END IF;
+
+    v_wallet := coalesce(u.wallet, ledger_account_of(u.id, 'wallet'));
+    a := ledger__lock(v_wallet);
+    v_now := clock_timestamp();
+    v_month := to_char(v_now AT TIME ZONE 'UTC', 'YYYY-MM');
+    available := a.posted - a.held;
+    IF a.owed > 0 THEN
+        outcome := 'frozen';
+        detail := a.owed;
+        RETURN;
+    END IF;
+
+    -- GCRA (ITU-T I.371): a burst of a minute's requests, refilled evenly.
+    v_tat := a.rate_tat;
+    IF p.requests_per_minute IS NOT NULL THEN
+        v_gap := interval '1 minute' / p.requests_per_minute;
+        v_tat := greatest(coalesce(v_tat, v_now), v_now) + v_gap;
+        IF v_tat - v_now > interval '1 minute' + interval '1 millisecond' THEN
+            outcome := 'rate_limited';
+            detail := ceil(extract(epoch FROM v_tat - v_now) - 60);
+            RETURN;
+        END IF;
+    END IF;
+
+    IF p.open_calls IS NOT NULL OR k.monthly_cap IS NOT NULL OR p.quota_tokens IS NOT NULL THEN
+        SELECT count(*) FILTER (WHERE h.kind = 'call' AND h.lease_until > v_now),
+               coalesce(sum(h.amount) FILTER (WHERE h.metadata ->> 'key' = k.id::text), 0),
+               coalesce(sum((h.metadata ->> 'tokens')::bigint), 0)
+            INTO v_open, v_key_held, v_reserved
+            FROM ledger_hold h WHERE h.account_id = v_wallet AND h.state = 'open';
+        IF v_open >= p.open_calls THEN
+            outcome := 'too_many_open';
+            detail := p.open_calls;
+            RETURN;
+        END IF;
+    END IF;
+    IF k.monthly_cap IS NOT NULL OR p.metering <> 'credits' THEN
+        SELECT coalesce(sum(m.requests), 0), coalesce(sum(m.input_tokens + m.output_tokens), 0),
+               coalesce(sum(m.spent) FILTER (WHERE m.api_key_id = k.id), 0)
+            INTO v_requests, v_tokens, v_key_spent
+            FROM usage_monthlyusage m WHERE m.user_id = u.id AND m.month = v_month;
+    END IF;
+
+    IF p.metering <> 'credits' THEN
+        affordable := CASE WHEN v_requests < coalesce(p.quota_requests, v_requests + 1) THEN
+            CASE WHEN p.quota_tokens IS NULL THEN output_tokens ELSE
+                greatest(p.quota_tokens - v_tokens - v_reserved - p_input_tokens, -1) / p_choices
+            END ELSE -1 END;
+        v_quota := affordable >= output_tokens
+            OR (NOT p_exact AND affordable >= least(p_floor, output_tokens));
+        IF v_quota THEN
+            output_tokens := least(output_tokens, affordable);
+            held := 0;
+        ELSIF p.metering = 'quota' THEN
+            outcome := 'quota';
+            RETURN;
+        END IF;
+    END IF;
+
+    IF NOT v_quota THEN
+        v_budget := available;
+        IF k.monthly_cap IS NOT NULL THEN
+            v_budget := least(v_budget, greatest(k.monthly_cap - v_key_spent - v_key_held, 0));
+        END IF;
+        affordable := CASE WHEN p_output_rate = 0
+            THEN CASE WHEN v_budget::numeric * 1000000 >= p_input_units
+                 THEN output_tokens ELSE -1 END
+            ELSE least(output_tokens,
+                 floor((v_budget::numeric * 1000000 - p_input_units)
+                       / (p_choices::numeric * p_output_rate))) END;
+        v_least := CASE WHEN p_exact THEN output_tokens ELSE least(p_floor, output_tokens) END;
+        IF affordable < v_least THEN
+            outcome := CASE WHEN v_budget < available THEN 'key_cap' ELSE 'insufficient' END;
+            available := v_budget;
+            affordable := greatest(affordable, 0);
+            needed := ceil(
+                (p_input_units::numeric + p_choices::numeric * v_least * p_output_rate) / 1000000);
+            RETURN;
+        END IF;
+        output_tokens := affordable;
+        held := ceil((p_input_units::numeric
+            + p_choices::numeric * output_tokens * p_output_rate) / 1000000);
+    END IF;
+
+    UPDATE ledger_account SET held = ledger_account.held + usage_begin.held, rate_tat = v_tat
+        WHERE id = v_wallet;
+    INSERT INTO ledger_hold (id, account_id, kind, amount, lease_until, metadata, created)
+    VALUES (p_call, v_wallet, 'call', held, v_now + p_lease,
+            p_metadata || jsonb_build_object('user', u.id, 'key', k.id, 'quota', v_quota,
+                'tokens', CASE WHEN v_quota THEN p_input_tokens + p_choices * output_tokens END),
+            v_now);
+    PERFORM usage__count(u.id, v_month, k.id, 1, 0, 0, 0);
+    IF k.last_used_at IS NULL OR k.last_used_at < v_now - interval '1 minute' THEN
+        UPDATE accounts_apikey SET last_used_at = v_now WHERE id = k.id;
+    END IF;
+    available := available - held;
+    outcome := 'ok';
+END $$;

@@ -1,0 +1,174 @@
+-- finish: the end of a paid call, in one statement and one commit, exactly once. Captures (or
+-- releases, at no cost), draws the lots, records the call, counts the month.
+
+-- Add to a month's counters; the caller holds the wallet's lock, so the row is not contended.
+CREATE OR REPLACE FUNCTION usage__count(
+    p_user bigint, p_month text, p_key uuid, p_requests bigint, p_input bigint, p_output bigint,
+    p_spent bigint
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE usage_monthlyusage
+        SET requests = requests + p_requests, input_tokens = input_tokens + p_input,
+            output_tokens = output_tokens + p_output, spent = spent + p_spent
+        WHERE user_id = p_user AND month = p_month
+          AND coalesce(api_key_id, '00000000-0000-0000-0000-000000000000'::uuid)
+            = coalesce(p_key, '00000000-0000-0000-0000-000000000000'::uuid);
+    IF NOT FOUND THEN
+        INSERT INTO usage_monthlyusage
+            (user_id, month, api_key_id, requests, input_tokens, output_tokens, spent)
+        VALUES (p_user, p_month, p_key, p_requests, p_input, p_output, p_spent);
+    END IF;
+END $$;
+
+-- Usage that arrives after the sweeper has ended the call: the difference is posted, at most what
+-- is available; the rest is written off. What the sweeper took too much goes back.
+CREATE OR REPLACE FUNCTION usage__late(h ledger_hold, c usage_call, p_charge bigint)
+RETURNS usage_call LANGUAGE plpgsql AS $$
+DECLARE
+    a ledger_account := ledger__lock(h.account_id);
+    v_key text := format('call:%s:late', h.id);
+    v_more bigint := p_charge - c.spent - c.written_off;
+    v_part bigint;
+BEGIN
+    IF v_more > 0 THEN
+        v_part := least(v_more, CASE WHEN a.owed > 0 THEN 0 ELSE a.posted - a.held END);
+        IF v_part > 0 THEN
+            UPDATE ledger_account SET posted = posted - v_part WHERE id = a.id;
+            PERFORM ledger__transfer(
+                a.id, ledger__system('revenue'), v_part, 'adjustment', v_key, p_hold => h.id,
+                p_metadata => jsonb_build_object('call', h.id, 'lots',
+                    ledger__draw(a.id, v_part)));
+        END IF;
+        IF v_more > v_part THEN
+            PERFORM ledger__transfer(
+                ledger__system('write_off'), ledger__system('revenue'), v_more - v_part,
+                'write_off', v_key || ':write_off', p_hold => h.id,
+                p_metadata => jsonb_build_object('call', h.id, 'account', a.id));
+        END IF;
+        c.spent := c.spent + v_part;
+        c.written_off := c.written_off + v_more - v_part;
+    ELSIF v_more < 0 THEN
+        v_part := least(-v_more, c.written_off);
+        IF v_part > 0 THEN
+            PERFORM ledger__transfer(
+                ledger__system('revenue'), ledger__system('write_off'), v_part, 'write_off',
+                v_key || ':write_off', p_hold => h.id,
+                p_metadata => jsonb_build_object('call', h.id, 'account', a.id));
+            c.written_off := c.written_off - v_part;
+        END IF;
+        v_part := least(-v_more - v_part, c.spent);
+        IF v_part > 0 THEN
+            PERFORM ledger_refund(
+                (SELECT id FROM ledger_transfer WHERE key = format('call:%s', h.id)), v_part,
+                v_key, jsonb_build_object('call', h.id));
+            c.spent := c.spent - v_part;
+        END IF;
+    END IF;
+    RETURN c;
+END $$;
+
+-- p_charge is what the call costs the user, p_cost what it costs the operator (microcredits).
+-- p_usage: {"input", "cached", "cache_write", "cache_write_1h", "output"}, tokens; input counts
+-- the cached ones too. Called again for an ended call it answers the first result, but for a
+-- swept one, whose usage it sets right.
+CREATE OR REPLACE FUNCTION usage_finish(
+    p_call uuid, p_status text, p_charge bigint, p_cost bigint, p_usage jsonb,
+    p_estimated boolean, p_error text, p_first_event_ms int,
+    OUT spent bigint, OUT returned bigint, OUT written_off bigint, OUT repeated boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    h ledger_hold;
+    c usage_call;
+    e record;
+    m jsonb;
+    v_month text;
+    v_charge bigint;
+    v_before usage_call;
+BEGIN
+    SELECT * INTO h FROM ledger_hold WHERE id = p_call FOR UPDATE;
+    IF h.id IS NULL OR h.kind <> 'call' THEN
+        RAISE EXCEPTION 'no call %', p_call USING ERRCODE = 'FB404';
+    END IF;
+    m := h.metadata;
+    v_month := to_char(h.created AT TIME ZONE 'UTC', 'YYYY-MM');  -- the period it began in
+    v_charge := CASE WHEN (m ->> 'quota')::boolean THEN 0 ELSE p_charge END;
+    IF h.state <> 'open' THEN
+        SELECT * INTO c FROM usage_call WHERE id = p_call;
+    END IF;
+    repeated := c.id IS NOT NULL AND (c.status <> 'swept' OR p_status = 'swept');
+    IF NOT repeated THEN
+        v_before := c;
+        IF c.id IS NULL THEN
+            e := ledger__end_hold(h, ledger__lock(h.account_id), v_charge, format('call:%s', h.id),
+                jsonb_build_object('call', h.id, 'model', m ->> 'model'));
+            c.spent := e.taken;
+            c.written_off := e.written_off;
+        ELSE
+            c := usage__late(h, c, v_charge);
+            DELETE FROM usage_call WHERE id = p_call;
+        END IF;
+        INSERT INTO usage_call (
+            id, user_id, api_key_id, model, provider, protocol, price_id, status, streamed,
+            by_quota, held, spent, written_off, cost, estimated, input_tokens, cached_tokens,
+            cache_write_tokens, cache_write_1h_tokens, output_tokens, error, first_event_ms,
+            started, finished)
+        VALUES (
+            h.id, (m ->> 'user')::bigint, (m ->> 'key')::uuid, m ->> 'model', m ->> 'provider',
+            m ->> 'protocol', (m ->> 'price')::bigint, p_status, (m ->> 'stream')::boolean,
+            (m ->> 'quota')::boolean, h.amount, c.spent, c.written_off, p_cost, p_estimated,
+            (p_usage ->> 'input')::bigint, (p_usage ->> 'cached')::bigint,
+            (p_usage ->> 'cache_write')::bigint, (p_usage ->> 'cache_write_1h')::bigint,
+            (p_usage ->> 'output')::bigint, left(p_error, 200), p_first_event_ms,
+            h.created, clock_timestamp());
+        PERFORM usage__count(
+            (m ->> 'user')::bigint, v_month, (m ->> 'key')::uuid,
+            CASE WHEN p_status = 'failed' THEN -1 ELSE 0 END,
+            (p_usage ->> 'input')::bigint - coalesce(v_before.input_tokens, 0),
+            (p_usage ->> 'output')::bigint - coalesce(v_before.output_tokens, 0),
+            c.spent - coalesce(v_before.spent, 0));
+    END IF;
+    spent := c.spent;
+    returned := greatest(h.amount - c.spent, 0);
+    written_off := c.written_off;
+END $$;
+
+-- Renew the leases of a process's open calls and keep what is known of their cost, in one
+-- statement. A row that a finish holds at this moment is left to it.
+CREATE OR REPLACE FUNCTION usage_checkpoint(p_calls uuid[], p_checkpoints jsonb, p_lease interval)
+RETURNS bigint LANGUAGE sql AS $$
+    WITH mine AS (
+        SELECT h.id, p_checkpoints -> (n.place - 1)::int AS checkpoint
+        FROM unnest(p_calls) WITH ORDINALITY AS n (id, place)
+        JOIN ledger_hold h ON h.id = n.id
+        WHERE h.state = 'open'
+        FOR NO KEY UPDATE OF h SKIP LOCKED
+    ), renewed AS (
+        UPDATE ledger_hold h
+            SET lease_until = clock_timestamp() + p_lease,
+                checkpoint = coalesce(nullif(mine.checkpoint, 'null'), h.checkpoint)
+            FROM mine WHERE h.id = mine.id
+            RETURNING h.id
+    )
+    SELECT count(*) FROM renewed
+$$;
+
+-- End one call whose lease ran out: paid to its last checkpoint, released without one. Answers
+-- its id, or NULL when there is none. One call a transaction, for the same reason as
+-- ledger_sweep_one.
+CREATE OR REPLACE FUNCTION usage_sweep_one() RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+    h ledger_hold;
+    v_usage jsonb := '{"input": 0, "cached": 0, "cache_write": 0, "cache_write_1h": 0, "output": 0}';
+BEGIN
+    SELECT * INTO h FROM ledger_hold
+        WHERE state = 'open' AND kind = 'call' AND lease_until < clock_timestamp()
+        LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF h.id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM usage_finish(
+        h.id, 'swept', coalesce((h.checkpoint ->> 'charge')::bigint, 0),
+        coalesce((h.checkpoint ->> 'cost')::bigint, 0),
+        coalesce(h.checkpoint -> 'usage', v_usage), true, 'the process ended', NULL);
+    RETURN h.id;
+END $$;
