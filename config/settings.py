@@ -5,6 +5,8 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from config.look import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from config.look import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -21,6 +23,7 @@ if not DEBUG and not ALLOWED_HOSTS:
 INSTALLED_APPS = [
     "daphne",
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -41,6 +44,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "common.middleware.RequestId",
+    "common.middleware.Health",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -80,7 +84,11 @@ DATABASES = {
         "OPTIONS": DATABASE["OPTIONS"]
         | {
             "options": f"{DATABASE['OPTIONS'].get('options', '')} {DATABASE_OPTIONS}".strip(),
-            "pool": {"min_size": 0, "max_size": env.whole("DATABASE_POOL_SIZE", 10, least=1)},
+            "pool": {
+                "min_size": 0,
+                "max_size": env.whole("DATABASE_POOL_SIZE", 10, least=1),
+                "timeout": 5,  # seconds; while the database is away a caller soon sees 503
+            },
         },
     }
 }
@@ -104,6 +112,9 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# Where bin/dev keeps its state: the embedded servers' data, and the demo user's key.
+FAREBOX_HOME = Path(env.text("FAREBOX_HOME", str(BASE_DIR / ".farebox")))
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "build" / "static"
@@ -139,7 +150,8 @@ CREDIT_PRICE_USD = env.decimal("CREDIT_PRICE_USD", "0.10", most="1000")
 PRICE_MARKUP = env.decimal("PRICE_MARKUP", "1", most="1000")
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
 ENABLE_PAYMENTS = env.flag("ENABLE_PAYMENTS", bool(STRIPE_SECRET_KEY))
-if not ENABLE_PAYMENTS and not DEBUG and not env.flag("ALLOW_DEMO", False):
+ALLOW_DEMO = env.flag("ALLOW_DEMO", False)
+if not ENABLE_PAYMENTS and not DEBUG and not ALLOW_DEMO:
     raise ImproperlyConfigured(
         "ENABLE_PAYMENTS: demo mode grants credits for nothing; with DEBUG off it also needs "
         "ALLOW_DEMO=true, or set STRIPE_SECRET_KEY"
@@ -166,29 +178,24 @@ CHECKPOINT_SECONDS = env.whole("CHECKPOINT_SECONDS", 2, least=1, most=60)
 UPSTREAM_CONNECT_SECONDS = env.whole("UPSTREAM_CONNECT_SECONDS", 10, least=1)
 UPSTREAM_FIRST_EVENT_SECONDS = env.whole("UPSTREAM_FIRST_EVENT_SECONDS", 120, least=1)
 UPSTREAM_IDLE_SECONDS = env.whole("UPSTREAM_IDLE_SECONDS", 60, least=1)
+UPSTREAM_PLAIN_SECONDS = env.whole("UPSTREAM_PLAIN_SECONDS", 600, least=1)
 UPSTREAM_TOTAL_SECONDS = env.whole("UPSTREAM_TOTAL_SECONDS", 1800, least=1)
 CLIENT_BODY_SECONDS = env.whole("CLIENT_BODY_SECONDS", 30, least=1)
 CLIENT_STALL_SECONDS = env.whole("CLIENT_STALL_SECONDS", 30, least=1)
 
 # --- HTTP API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    # The key first: it decides the challenge, so that an unknown caller gets 401 and not 403.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.MayRead"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.drf.Negotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["common.drf.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "common.drf.exception_handler",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Farebox",
-    "DESCRIPTION": "Accounts, credits and a metered AI proxy for browser extensions.",
-    "VERSION": "0.1.0",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "ENUM_NAME_OVERRIDES": {},
 }
 
 # --- Background work --------------------------------------------------------------------------

@@ -1,3 +1,23 @@
-from django.urls import URLPattern
+"""Every address that Django answers. The proxy's paths never reach it (``config.asgi``), and
+``/healthz`` and ``/readyz`` are answered in front of it (``common.middleware.Health``)."""
 
-urlpatterns: list[URLPattern] = []
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from common import pages
+
+urlpatterns = [
+    path("", pages.home, name="home"),
+    path("admin/", admin.site.urls),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/", include("billing.urls")),
+    path("api/", include("usage.urls")),
+    re_path(r"^api/", pages.api_not_found),
+]
+
+handler400 = pages.bad_request
+handler403 = pages.refused
+handler404 = pages.not_found
+handler500 = pages.broken

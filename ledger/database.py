@@ -5,7 +5,7 @@ both worlds: ``ledger.hold(...)`` runs on Django's connection and joins its tran
 ``await ledger.hold.aio(connection, ...)`` runs on a psycopg connection in autocommit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -23,11 +23,11 @@ ATTEMPTS = 4  # the first, and three more after a deadlock
 
 @dataclass(frozen=True)
 class Statement(Generic[T]):
-    """One SQL statement that answers one value, and how to read that value."""
+    """One SQL statement that answers one row, and how to read that row."""
 
     sql: str
     params: Mapping[str, Any]
-    read: Callable[[Any], T]
+    read: Callable[[Sequence[Any]], T]
 
 
 class Verb(Generic[P, T]):
@@ -63,7 +63,7 @@ def run(statement: Statement[T]) -> T:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement.sql, statement.params)
-                return statement.read(cursor.fetchone()[0])
+                return statement.read(cursor.fetchone())
         except django.db.Error as error:
             cause = error.__cause__
             if isinstance(cause, psycopg.errors.DeadlockDetected) and again:
@@ -82,7 +82,7 @@ async def arun(conn: psycopg.AsyncConnection[Any], statement: Statement[T]) -> T
             cursor = await conn.execute(statement.sql, statement.params)
             row = await cursor.fetchone()
             assert row is not None
-            return statement.read(row[0])
+            return statement.read(row)
         except psycopg.errors.DeadlockDetected as error:
             if attempt == ATTEMPTS:
                 raise translate(error) or error from None

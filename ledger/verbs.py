@@ -10,7 +10,7 @@ Each works in both worlds: ``ledger.verbs.hold(...)``, or ``await ledger.verbs.h
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,8 +52,9 @@ class Result:
     receivable: int | None = None
 
 
-def _read(answer: Any) -> Result:
-    values = dict(json.loads(answer) if isinstance(answer, str) else answer)
+def _read(row: Sequence[Any]) -> Result:
+    # Django's cursors leave JSON as text, plain psycopg's have parsed it.
+    values = json.loads(row[0]) if isinstance(row[0], str) else dict(row[0])
     values["balance"] = Balance(**values["balance"])
     if values.get("hold"):
         values["hold"] = uuid.UUID(values["hold"])
@@ -70,7 +71,7 @@ def wallet_of(*, user: int) -> Statement[int]:
     return Statement(
         "SELECT ledger_account_of(%(user)s, %(kind)s)",
         {"user": user, "kind": Account.Kind.WALLET.value},
-        int,
+        lambda row: int(row[0]),
     )
 
 

@@ -125,7 +125,8 @@ class MonthlyUsage(models.Model):
 
     user = models.ForeignKey(User, models.CASCADE, db_index=False)
     month = models.CharField(max_length=7)
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, null=True, db_index=False)
+    # A key that was used is revoked, not deleted, but with its user: its calls count on.
+    api_key = models.ForeignKey(ApiKey, models.RESTRICT, null=True, db_index=False)
     requests = models.BigIntegerField(db_default=0)
     input_tokens = models.BigIntegerField(db_default=0)
     output_tokens = models.BigIntegerField(db_default=0)

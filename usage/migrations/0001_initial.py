@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 ('input_tokens', models.BigIntegerField(db_default=0)),
                 ('output_tokens', models.BigIntegerField(db_default=0)),
                 ('spent', models.BigIntegerField(db_default=0)),
-                ('api_key', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, to='accounts.apikey')),
+                ('api_key', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.RESTRICT, to='accounts.apikey')),
                 ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
             ],
             options={

@@ -58,7 +58,7 @@ BEGIN
     ELSE
         SELECT * INTO p FROM billing_plan WHERE id = u.plan_id;
     END IF;
-    IF u.status IN ('canceled', 'inactive')
+    IF p.id IS NULL OR u.status IN ('canceled', 'inactive')
        OR (u.status = 'past_due' AND u.grace_until <= clock_timestamp()) THEN
         outcome := 'plan_inactive';
         RETURN;
@@ -122,7 +122,8 @@ BEGIN
     IF p.metering <> 'credits' THEN
         affordable := CASE WHEN v_requests < coalesce(p.quota_requests, v_requests + 1) THEN
             CASE WHEN p.quota_tokens IS NULL THEN output_tokens ELSE
-                greatest(p.quota_tokens - v_tokens - v_reserved - p_input_tokens, -1) / p_choices
+                floor((p.quota_tokens - v_tokens - v_reserved - p_input_tokens)::numeric
+                    / p_choices)
             END ELSE -1 END;
         v_quota := affordable >= output_tokens
             OR (NOT p_exact AND affordable >= least(p_floor, output_tokens));

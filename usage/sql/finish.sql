@@ -29,7 +29,12 @@ DECLARE
     v_key text := format('call:%s:late', h.id);
     v_more bigint := p_charge - c.spent - c.written_off;
     v_part bigint;
+    v_capture bigint;
+    v_left bigint;
 BEGIN
+    IF p_charge IS NULL OR p_charge < 0 THEN
+        RAISE EXCEPTION 'call % can''t cost %', h.id, p_charge USING ERRCODE = 'FB400';
+    END IF;
     IF v_more > 0 THEN
         v_part := least(v_more, CASE WHEN a.owed > 0 THEN 0 ELSE a.posted - a.held END);
         IF v_part > 0 THEN
@@ -56,11 +61,14 @@ BEGIN
                 p_metadata => jsonb_build_object('call', h.id, 'account', a.id));
             c.written_off := c.written_off - v_part;
         END IF;
-        v_part := least(-v_more - v_part, c.spent);
+        -- The operator may have refunded some of the capture meanwhile; nobody gets it back twice.
+        SELECT t.id, t.amount - coalesce(sum(r.amount), 0) INTO v_capture, v_left
+            FROM ledger_transfer t
+            LEFT JOIN ledger_transfer r ON r.reverses_id = t.id AND r.kind = 'refund'
+            WHERE t.key = format('call:%s', h.id) GROUP BY t.id;
+        v_part := least(-v_more - v_part, coalesce(v_left, 0));
         IF v_part > 0 THEN
-            PERFORM ledger_refund(
-                (SELECT id FROM ledger_transfer WHERE key = format('call:%s', h.id)), v_part,
-                v_key, jsonb_build_object('call', h.id));
+            PERFORM ledger_refund(v_capture, v_part, v_key, jsonb_build_object('call', h.id));
             c.spent := c.spent - v_part;
         END IF;
     END IF;
@@ -69,7 +77,7 @@ END $$;
 
 -- p_charge is what the call costs the user, p_cost what it costs the operator (microcredits).
 -- p_usage: {"input", "cached", "cache_write", "cache_write_1h", "output"}, tokens; input counts
--- the cached ones too. Called again for an ended call it answers the first result, but for a
+-- the cached ones too, and what is missing is none. Called again for an ended call it answers the first result, but for a
 -- swept one, whose usage it sets right.
 CREATE OR REPLACE FUNCTION usage_finish(
     p_call uuid, p_status text, p_charge bigint, p_cost bigint, p_usage jsonb,
@@ -83,6 +91,9 @@ DECLARE
     m jsonb;
     v_month text;
     v_charge bigint;
+    v_user bigint;
+    v_key uuid;
+    u jsonb := '{"input": 0, "cached": 0, "cache_write": 0, "cache_write_1h": 0, "output": 0}';
     v_before usage_call;
 BEGIN
     SELECT * INTO h FROM ledger_hold WHERE id = p_call FOR UPDATE;
@@ -94,10 +105,19 @@ BEGIN
     v_charge := CASE WHEN (m ->> 'quota')::boolean THEN 0 ELSE p_charge END;
     IF h.state <> 'open' THEN
         SELECT * INTO c FROM usage_call WHERE id = p_call;
+        IF c.id IS NULL THEN
+            RAISE EXCEPTION 'call % was % without a record', p_call, h.state
+                USING ERRCODE = 'FB410', DETAIL = jsonb_build_object('state', h.state)::text;
+        END IF;
     END IF;
     repeated := c.id IS NOT NULL AND (c.status <> 'swept' OR p_status = 'swept');
     IF NOT repeated THEN
         v_before := c;
+        u := u || jsonb_strip_nulls(coalesce(nullif(p_usage, 'null'), '{}'));
+        -- Who was deleted while the call was open is gone from its record, as from older ones.
+        SELECT id INTO v_user FROM accounts_user WHERE id = (m ->> 'user')::bigint;
+        SELECT id INTO v_key FROM accounts_apikey
+            WHERE id = (m ->> 'key')::uuid AND user_id = v_user;
         IF c.id IS NULL THEN
             e := ledger__end_hold(h, ledger__lock(h.account_id), v_charge, format('call:%s', h.id),
                 jsonb_build_object('call', h.id, 'model', m ->> 'model'));
@@ -113,19 +133,19 @@ BEGIN
             cache_write_tokens, cache_write_1h_tokens, output_tokens, error, first_event_ms,
             started, finished)
         VALUES (
-            h.id, (m ->> 'user')::bigint, (m ->> 'key')::uuid, m ->> 'model', m ->> 'provider',
-            m ->> 'protocol', (m ->> 'price')::bigint, p_status, (m ->> 'stream')::boolean,
-            (m ->> 'quota')::boolean, h.amount, c.spent, c.written_off, p_cost, p_estimated,
-            (p_usage ->> 'input')::bigint, (p_usage ->> 'cached')::bigint,
-            (p_usage ->> 'cache_write')::bigint, (p_usage ->> 'cache_write_1h')::bigint,
-            (p_usage ->> 'output')::bigint, left(p_error, 200), p_first_event_ms,
-            h.created, clock_timestamp());
-        PERFORM usage__count(
-            (m ->> 'user')::bigint, v_month, (m ->> 'key')::uuid,
-            CASE WHEN p_status = 'failed' THEN -1 ELSE 0 END,
-            (p_usage ->> 'input')::bigint - coalesce(v_before.input_tokens, 0),
-            (p_usage ->> 'output')::bigint - coalesce(v_before.output_tokens, 0),
-            c.spent - coalesce(v_before.spent, 0));
+            h.id, v_user, v_key, m ->> 'model', m ->> 'provider', m ->> 'protocol',
+            (m ->> 'price')::bigint, p_status, (m ->> 'stream')::boolean, (m ->> 'quota')::boolean,
+            h.amount, c.spent, c.written_off, coalesce(p_cost, 0), p_estimated,
+            (u ->> 'input')::bigint, (u ->> 'cached')::bigint, (u ->> 'cache_write')::bigint,
+            (u ->> 'cache_write_1h')::bigint, (u ->> 'output')::bigint,
+            left(coalesce(p_error, ''), 200), p_first_event_ms, h.created, clock_timestamp());
+        IF v_user IS NOT NULL THEN
+            PERFORM usage__count(
+                v_user, v_month, v_key, CASE WHEN p_status = 'failed' THEN -1 ELSE 0 END,
+                (u ->> 'input')::bigint - coalesce(v_before.input_tokens, 0),
+                (u ->> 'output')::bigint - coalesce(v_before.output_tokens, 0),
+                c.spent - coalesce(v_before.spent, 0));
+        END IF;
     END IF;
     spent := c.spent;
     returned := greatest(h.amount - c.spent, 0);
@@ -152,23 +172,23 @@ RETURNS bigint LANGUAGE sql AS $$
     SELECT count(*) FROM renewed
 $$;
 
--- End one call whose lease ran out: paid to its last checkpoint, released without one. Answers
--- its id, or NULL when there is none. One call a transaction, for the same reason as
--- ledger_sweep_one.
-CREATE OR REPLACE FUNCTION usage_sweep_one() RETURNS uuid LANGUAGE plpgsql AS $$
-DECLARE
-    h ledger_hold;
-    v_usage jsonb := '{"input": 0, "cached": 0, "cache_write": 0, "cache_write_1h": 0, "output": 0}';
+-- End one call whose lease ran out, the one given or any: paid to its last checkpoint, released
+-- without one. Answers its id, or NULL as ledger_sweep_one does. One call a transaction, for the
+-- same reason.
+CREATE OR REPLACE FUNCTION usage_sweep_one(p_call uuid DEFAULT NULL) RETURNS uuid
+LANGUAGE plpgsql AS $$
+DECLARE h ledger_hold;
 BEGIN
     SELECT * INTO h FROM ledger_hold
         WHERE state = 'open' AND kind = 'call' AND lease_until < clock_timestamp()
+          AND (p_call IS NULL OR id = p_call)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF h.id IS NULL THEN
         RETURN NULL;
     END IF;
     PERFORM usage_finish(
         h.id, 'swept', coalesce((h.checkpoint ->> 'charge')::bigint, 0),
-        coalesce((h.checkpoint ->> 'cost')::bigint, 0),
-        coalesce(h.checkpoint -> 'usage', v_usage), true, 'the process ended', NULL);
+        (h.checkpoint ->> 'cost')::bigint, h.checkpoint -> 'usage', true, 'the process ended',
+        NULL);
     RETURN h.id;
 END $$;

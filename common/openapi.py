@@ -1,0 +1,63 @@
+"""Pieces of the OpenAPI description that every app's views share, and the fields they name."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
+from rest_framework import serializers
+
+from common.money import format_credits
+
+CREDITS = {"type": "string", "pattern": r"^-?\d+\.\d{6}$", "example": "1.500000"}
+
+_ERRORS: dict[int, tuple[str, str, str]] = {
+    400: ("invalid_request_error", "bad_request", "limit: A valid integer is required."),
+    401: ("invalid_request_error", "invalid_api_key", "This API key is not valid."),
+    403: ("invalid_request_error", "permission_denied", "This API key lacks the scope 'read'."),
+    404: ("invalid_request_error", "not_found", "There is nothing here."),
+    503: ("server_error", "unavailable", "The service can't reach its database."),
+}
+
+
+@extend_schema_field(CREDITS)
+class CreditsField(serializers.Field[int, Any, str, Any]):
+    """Microcredits inside, a string of credits with six decimals outside; for reading only."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def to_representation(self, value: int) -> str:
+        return format_credits(value)
+
+
+class ErrorDetailSerializer(serializers.Serializer[Any]):
+    message = serializers.CharField(help_text="for a person")
+    type = serializers.CharField()
+    param = serializers.CharField(allow_null=True, help_text="the field at fault")
+    code = serializers.CharField(help_text="for a program")
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    error = ErrorDetailSerializer()
+
+
+def errors(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    """The answers of ``statuses`` in the error contract's shape, for ``extend_schema``."""
+    answers = {}
+    for status in statuses:
+        kind, code, message = _ERRORS[status]
+        body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+        if status == 400:
+            body["error"]["param"] = "limit"  # type: ignore[assignment]
+        answers[status, "application/json"] = OpenApiResponse(
+            ErrorSerializer, description=code, examples=[OpenApiExample(code, value=body)]
+        )
+    return answers
+
+
+def table(serializer: Any) -> dict[tuple[int, str], Any]:
+    """A 200 that is JSON of ``serializer``, or CSV on request."""
+    return {
+        (200, "application/json"): serializer,
+        (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, description="a header, then rows"),
+    }

@@ -1,0 +1,58 @@
+"""The front page, and what an error looks like outside a view: JSON under ``/api/``, else a page."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+
+from common import errors
+from common.drf import answer
+
+DEMO_MODEL = "demo"
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """What this is, and how to make a first call."""
+    has_provider = settings.OPENAI_API_KEY or settings.ANTHROPIC_API_KEY
+    return render(
+        request,
+        "home.html",
+        {
+            "address": settings.PUBLIC_URL,
+            "model": "" if has_provider else DEMO_MODEL,
+            "payments": settings.ENABLE_PAYMENTS,
+            "credit_name": settings.CREDIT_NAME,
+            "credit_price": settings.CREDIT_PRICE_USD.normalize(),
+        },
+    )
+
+
+@csrf_exempt
+def api_not_found(request: HttpRequest) -> HttpResponse:
+    """Any path under ``/api/`` that there is not, whatever the method."""
+    return answer(errors.NotFound("There is no such address; /api/docs lists those there are."))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _respond(request, errors.BadInput("The request can't be read."))
+
+
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _respond(request, errors.PermissionRefused("You may not do this."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _respond(request, errors.NotFound("There is nothing at this address."))
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    return _respond(request, errors.FareboxError("Something went wrong here. It has been noted."))
+
+
+def _respond(request: HttpRequest, error: errors.FareboxError) -> HttpResponse:
+    if request.path_info.startswith("/api/"):
+        return answer(error)
+    # No request is given: no context processor may look at a session or a database that is away.
+    return render(None, "error.html", {"error": error}, status=error.status)  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""The proxy as an ASGI application: the only branching. Errors are answered here, once."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from django.conf import settings
+
+from common.errors import FareboxError, NotFound
+from common.ids import uuid7
+from proxy import credentials, models, responses, settle
+from proxy.call import Call, Cut
+from proxy.context import Context
+from proxy.errors import MethodRefused
+from proxy.protocols import ANTHROPIC, OPENAI, Protocol
+from proxy.relay import Relay
+from proxy.request import parse
+from proxy.responses import ClientLeft, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+PAID: Mapping[str, Protocol] = {
+    "/v1/chat/completions": OPENAI,
+    "/v1/messages": ANTHROPIC,
+}
+PATHS = ("/v1/", "/ai-proxy")
+
+
+class Proxy:
+    """``startup`` and ``shutdown`` may be called by the server's lifespan; a server without one
+    (daphne) starts it by the first request."""
+
+    def __init__(self) -> None:
+        self._context: Context | None = None
+        self._starting = asyncio.Lock()
+
+    async def startup(self) -> Context:
+        async with self._starting:
+            if self._context is None:
+                context = Context()
+                await context.start()
+                self._context = context
+        return self._context
+
+    async def shutdown(self) -> None:
+        if self._context is not None:
+            await self._context.stop()
+            self._context = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = str(uuid7())
+        path = scope["path"]
+        protocol = "anthropic" if path.startswith("/v1/messages") else "openai"
+        try:
+            context = self._context or await self.startup()
+            headers = credentials.headers_of(scope)
+            if path == "/v1/models":
+                protocol = models.protocol_of(headers)
+                _expect_method(scope, "GET")
+                await models.answer(context, headers, protocol, request_id, send)
+            elif path in PAID:
+                _expect_method(scope, "POST")
+                await _paid(context, PAID[path], headers, receive, send)
+            else:
+                raise NotFound(f"There is nothing at {path[:200]}.")
+        except FareboxError as error:
+            await responses.refuse(send, error, protocol, request_id)
+        except ClientLeft:
+            pass
+        except Exception as error:
+            log.exception("unexpected", error=type(error).__name__, request_id=request_id)
+            problem = FareboxError("Something went wrong here; it has been noted.")
+            await responses.refuse(send, problem, protocol, request_id)
+
+
+async def _paid(
+    context: Context,
+    protocol: Protocol,
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    send: Send,
+) -> None:
+    """A paid call: parse, begin, relay. ``relay`` finishes it, whatever happens."""
+    credential = credentials.read(headers)
+    raw = await responses.read_body(receive, headers)
+    request = parse(raw, protocol, await context.ready())
+    del raw
+    meter = protocol.meter(hide_usage=not request.shows_usage)
+    call = Call(uuid7(), request, meter, settings.UPSTREAM_TOTAL_SECONDS)
+    begun = await settle.begin(context.pool, call, credential)
+    call.held = begun.held
+    context.open[id(call)] = call
+    call.task = asyncio.current_task()
+    watch = asyncio.create_task(_watch_client(receive, call))
+    try:
+        body = request.encode(begun.output_tokens)
+        await Relay(context, call, send).run(body, headers)
+    finally:
+        watch.cancel()
+
+
+async def _watch_client(receive: Receive, call: Call) -> None:
+    """Ends the call when the client goes. A plain ASGI server tells it only to who listens."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    call.end_early(Cut.CLIENT_LEFT)
+
+
+def _expect_method(scope: Scope, method: str) -> None:
+    if scope["method"] != method:
+        raise MethodRefused(f"This address takes {method} only.")

@@ -1,0 +1,111 @@
+"""One paid call while it is open: its phase, its meter, and its cost so far."""
+
+import asyncio
+import enum
+import time
+import uuid
+from typing import Any
+
+from proxy.meter import Meter, Tokens
+from proxy.ratios import Ratios
+from proxy.request import Request
+from usage.prices import Usage
+
+
+class Cut(enum.Enum):
+    """Why a call was ended from outside its own flow."""
+
+    CLIENT_LEFT = "the client left"
+    CLIENT_STALLED = "the client read too slowly"
+    UPSTREAM_STALLED = "the provider sent nothing for too long"
+    OVERDUE = "the call took too long"
+
+
+class Call:
+    """A call between begin and finish.
+
+    ``deadline`` is the loop time by which the phase it is in must end, ``overdue`` what it means
+    when it does not; the context's watch looks at both once a second, so that a phase costs two
+    assignments and no timer. ``task`` is the task to cancel.
+    """
+
+    __slots__ = (
+        "cut", "deadline", "first_event_at", "held", "id", "meter", "overdue", "request", "sent",
+        "started", "task", "until",
+    )  # fmt: skip
+
+    def __init__(self, call_id: uuid.UUID, request: Request, meter: Meter, total: float) -> None:
+        self.id = call_id
+        self.request = request
+        self.meter = meter
+        self.held = 0
+        self.started = time.monotonic()
+        self.first_event_at: float | None = None
+        self.sent = False
+        self.cut: Cut | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.until = self.started + total
+        self.deadline = self.until
+        self.overdue = Cut.OVERDUE
+
+    def wait(self, seconds: float, overdue: Cut) -> None:
+        """Enter a phase that may last so long."""
+        self.deadline = time.monotonic() + seconds
+        self.overdue = overdue
+
+    def end_early(self, why: Cut) -> None:
+        """Cancel the call's task, once."""
+        if self.cut is None and self.task is not None and not self.task.done():
+            self.cut = why
+            self.task.cancel()
+
+    def mark_first_event(self) -> None:
+        if self.first_event_at is None:
+            self.first_event_at = time.monotonic()
+
+    @property
+    def first_event_ms(self) -> int | None:
+        if self.first_event_at is None:
+            return None
+        return int((self.first_event_at - self.started) * 1000)
+
+    def usage(self, ratios: Ratios) -> tuple[Usage, bool]:
+        """Tokens so far, and whether they are an estimate.
+
+        What the provider has reported is taken as it is; output that it has not yet counted is
+        estimated from the text that has passed, input that it never counted from the request's.
+        """
+        meter = self.meter
+        known = meter.tokens
+        if meter.exact:
+            return _usage(known), False
+        model = self.request.model.name
+        tokens_in, output = known.input, known.output
+        if not meter.input_known:
+            window = self.request.model.context_window
+            tokens_in = ratios.input_tokens(model, self.request.text_bytes)
+            tokens_in = min(tokens_in, window) if window else tokens_in
+        if not meter.output_known:
+            output = max(output, ratios.output_tokens(model, meter.text_bytes))
+        return (
+            Usage(tokens_in, known.cached, known.cache_write, known.cache_write_1h, output),
+            True,
+        )
+
+    def checkpoint(self, ratios: Ratios) -> dict[str, Any] | None:
+        """What is owed so far, or ``None`` while nothing has been delivered."""
+        if not self.meter.events_seen:
+            return None
+        usage, _ = self.usage(ratios)
+        model = self.request.model
+        return {
+            "charge": model.rates.amount(usage),
+            "cost": model.cost_rates.amount(usage),
+            "usage": usage.as_dict(),
+        }
+
+
+def _usage(tokens: Tokens) -> Usage:
+    return Usage(
+        tokens.input, tokens.cached, tokens.cache_write, tokens.cache_write_1h, tokens.output
+    )

@@ -1,0 +1,143 @@
+"""What one process keeps: the pool, the HTTP client, the catalog, and the calls that are open.
+
+Three loops run beside the calls. Each second: calls whose phase is overdue are cut. Every
+``CHECKPOINT_SECONDS``: one statement renews the leases of all open calls and keeps what each has
+cost so far. Every few seconds: the catalog is read anew, and token ratios are exchanged.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from django.conf import settings
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from proxy import providers, settle
+from proxy.call import Call, Cut
+from proxy.ratios import Ratios
+from proxy.upstream import Upstream
+from usage import calls, catalog
+from usage.sync import configured_providers
+
+log = structlog.get_logger(__name__)
+
+WATCH_SECONDS = 1.0
+RELOAD_SECONDS = 5.0
+# A checkpoint is skipped for calls younger than this: they mostly end before it would matter.
+YOUNG_SECONDS = 1.0
+
+
+class Context:
+    """Made lazily by the first request or by the server's start-up; ``stop`` ends it."""
+
+    def __init__(self) -> None:
+        self.pool: settle.Pool = AsyncConnectionPool(
+            settings.DATABASE_URL,
+            min_size=1,
+            max_size=settings.PROXY_POOL_SIZE,
+            timeout=2.0,
+            open=False,
+            kwargs={
+                "autocommit": True,
+                "options": settings.DATABASES["default"]["OPTIONS"]["options"],
+                "connect_timeout": 5,
+            },
+        )
+        self.upstream = Upstream(settings.UPSTREAM_CONNECT_SECONDS)
+        self.providers = providers.configured()
+        self.catalog = catalog.Catalog()
+        self.ratios = Ratios()
+        self.open: dict[int, Call] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._loops: list[asyncio.Task[Any]] = []
+        self._loaded = False
+
+    async def start(self) -> None:
+        """Open the pool, read the catalog, start the loops. A database that is away is no error:
+        calls are refused until it is back."""
+        await self.pool.open()
+        try:
+            await self._reload()
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("catalog not read", error=type(error).__name__)
+        self._loops = [
+            asyncio.create_task(_every(WATCH_SECONDS, self._watch)),
+            asyncio.create_task(_every(settings.CHECKPOINT_SECONDS, self._checkpoint)),
+            asyncio.create_task(_every(RELOAD_SECONDS, self._reload)),
+        ]
+
+    async def stop(self) -> None:
+        """Wait for every finish, then close."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=20)
+        await self.upstream.close()
+        await self.pool.close()
+
+    async def ready(self) -> catalog.Catalog:
+        """The catalog. Raises ``Unavailable`` while it could never be read."""
+        if not self._loaded:
+            try:
+                await self._reload()
+            except (psycopg.Error, PoolTimeout):
+                raise settle.unavailable() from None
+        return self.catalog
+
+    def detach(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run in a task that nobody's disconnect cancels; ``stop`` waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def finish(self, call: Call, status: str, error: str = "") -> asyncio.Task[Any]:
+        """End a call, detached. Until that has succeeded its lease goes on being renewed."""
+
+        async def work() -> None:
+            try:
+                await settle.finish(self.pool, self.ratios, call, status, error)
+            finally:
+                self.open.pop(id(call), None)
+
+        return self.detach(work())
+
+    async def _watch(self) -> None:
+        now = time.monotonic()
+        for call in list(self.open.values()):
+            if now > call.deadline:
+                call.end_early(call.overdue)
+            elif now > call.until:
+                call.end_early(Cut.OVERDUE)
+
+    async def _checkpoint(self) -> None:
+        old = time.monotonic() - YOUNG_SECONDS
+        due = {
+            call.id: call.checkpoint(self.ratios)
+            for call in self.open.values()
+            if call.started < old
+        }
+        if due:
+            lease = timedelta(seconds=settings.HOLD_LEASE_SECONDS)
+            async with self.pool.connection() as conn:
+                await calls.checkpoint.aio(conn, calls=due, lease=lease)
+
+    async def _reload(self) -> None:
+        async with self.pool.connection() as conn:
+            self.catalog = await catalog.load(conn, configured_providers())
+            self._loaded = True
+            await self.ratios.exchange(conn)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            log.warning("will try again", work=work.__name__, error=type(error).__name__)

@@ -1,0 +1,73 @@
+"""Errors in the shape of the protocol that was called (the error contract, ``docs/errors.md``)."""
+
+from typing import Any
+
+import orjson
+
+from common.errors import FareboxError, openai_shape
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+class MethodRefused(FareboxError):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class Overloaded(FareboxError):
+    """The provider has too much to do. Anthropic's own status for it is 529."""
+
+    status, type, code = 503, "server_error", "unavailable"
+
+
+class ProviderRefused(FareboxError):
+    """The provider found fault with the request itself; its words are passed on."""
+
+    type, code = "invalid_request_error", "bad_request"
+
+    def __init__(self, message: str, *, provider_status: int, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.status = provider_status  # type: ignore[misc]
+
+
+def body(error: FareboxError, protocol: str, request_id: str) -> bytes:
+    """The JSON body of an error."""
+    return orjson.dumps(shape(error, protocol, request_id))
+
+
+def shape(error: FareboxError, protocol: str, request_id: str) -> dict[str, Any]:
+    if protocol != "anthropic":
+        return openai_shape(error)
+    kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": error.message},
+        "request_id": request_id,
+    }
+
+
+def status(error: FareboxError, protocol: str) -> int:
+    """The status an error is answered with."""
+    if protocol == "anthropic" and isinstance(error, Overloaded):
+        return 529
+    return error.status
+
+
+def event(error: FareboxError, protocol: str, request_id: str) -> bytes:
+    """An error in mid-stream, as the protocol's event. The stream is cut after it."""
+    data = body(error, protocol, request_id)
+    if protocol == "anthropic":
+        return b"event: error\ndata: " + data + b"\n\n"
+    return b"data: " + data + b"\n\n"

@@ -1,0 +1,153 @@
+"""Parsing and bounding what a client asks, before anything is held or sent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from common.errors import BadInput
+from proxy import bounds
+from proxy.protocols import Protocol
+from usage.calls import WorstCase
+from usage.catalog import Catalog, PricedModel
+
+_FORBIDDEN = {"api_base", "base_url"}
+_LARGEST = 2**31
+
+
+@dataclass
+class Request:
+    """A request that can be priced. ``text_bytes`` is what its input tokens are estimated from."""
+
+    protocol: Protocol
+    model: PricedModel
+    body: dict[str, Any]
+    stream: bool
+    shows_usage: bool
+    worst: WorstCase
+    text_bytes: int
+
+    def encode(self, output_tokens: int) -> bytes:
+        """The body for the provider, bounded to ``output_tokens`` a choice.
+
+        It is written anew from what was parsed, so that provider and meter read the same of a
+        name given twice.
+        """
+        bounded = self.worst.exact or output_tokens == self.model.max_output_tokens
+        self.protocol.adapt(self.body, None if bounded else output_tokens)
+        return orjson.dumps(self.body)
+
+
+def parse(raw: bytes, protocol: Protocol, catalog: Catalog) -> Request:
+    """Read a request. Raises ``BadInput`` naming the field, and ``ModelNotFound``."""
+    body = _load(raw)
+    name = body.get("model")
+    if not isinstance(name, str) or not name:
+        raise BadInput("model: must be a string.", param="model")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadInput("messages: must be a list with at least one message.", param="messages")
+    if not all(isinstance(message, dict) for message in messages):
+        raise BadInput("messages: each must be an object.", param="messages")
+    stream = _flag(body, "stream")
+    tools = body.get("tools")
+    if tools is not None and not isinstance(tools, list):
+        raise BadInput("tools: must be a list.", param="tools")
+    protocol.check(body)
+    model = catalog.find(name, protocol.name)
+    options = body.get("stream_options") or {}
+    clean = orjson.dumps(body)
+    return Request(
+        protocol=protocol,
+        model=model,
+        body=body,
+        stream=stream,
+        shows_usage=bool(options.get("include_usage")),
+        worst=_worst_case(clean, body, protocol, model),
+        text_bytes=bounds.text_bytes(body, len(clean)),
+    )
+
+
+def _load(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise BadInput("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise BadInput("The body must be a JSON object.")
+    _walk(raw, body)
+    return body
+
+
+def _walk(raw: bytes, body: dict[str, Any]) -> None:
+    """Refuse what is nested too deep, and addresses smuggled in at any depth.
+
+    Most bodies can hold neither, which their bytes tell; the walk is for the others.
+    """
+    shallow = raw.count(b"{") + raw.count(b"[") <= settings.MAX_JSON_DEPTH
+    if shallow and not re.search(rb"api_base|base_url|\\u", raw):
+        return
+    level: list[Any] = [body]
+    for _ in range(settings.MAX_JSON_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                found = _FORBIDDEN & value.keys()
+                if found:
+                    field = min(found)
+                    raise BadInput(f"{field}: the provider is not yours to choose.", param=field)
+                below += [v for v in value.values() if isinstance(v, (dict, list))]
+            else:
+                below += [v for v in value if isinstance(v, (dict, list))]
+        if not below:
+            return
+        level = below
+    raise BadInput(f"The body is nested deeper than {settings.MAX_JSON_DEPTH} levels.")
+
+
+def _worst_case(
+    clean: bytes, body: Mapping[str, Any], protocol: Protocol, model: PricedModel
+) -> WorstCase:
+    input_tokens = bounds.input_tokens(body, len(clean), model.context_window)
+    limit = _limit(body, protocol, model)
+    ceiling = model.max_output_tokens or min(
+        settings.DEFAULT_MAX_OUTPUT_TOKENS, model.context_window or _LARGEST
+    )
+    return WorstCase(
+        input_tokens=input_tokens,
+        input_units=model.rates.worst_input(input_tokens, writes_cache=b"cache_control" in clean),
+        output_rate=model.rates.output_rate(input_tokens),
+        output_tokens=ceiling if limit is None else limit,
+        choices=_whole(body, "n", most=settings.MAX_CHOICES) or 1,
+        exact=limit is not None,
+        floor=settings.MIN_OUTPUT_TOKENS,
+    )
+
+
+def _limit(body: Mapping[str, Any], protocol: Protocol, model: PricedModel) -> int | None:
+    """The output bound the client named, the largest where it named two."""
+    most = model.max_output_tokens or model.context_window or _LARGEST
+    given = [_whole(body, field, most=most) for field in protocol.limit_fields]
+    limits = [limit for limit in given if limit is not None]
+    if not limits and protocol.limit_required:
+        raise BadInput("max_tokens: is required.", param="max_tokens")
+    return max(limits) if limits else None
+
+
+def _whole(body: Mapping[str, Any], field: str, *, most: int) -> int | None:
+    value = body.get(field)
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= most:
+        raise BadInput(f"{field}: must be a whole number between 1 and {most}.", param=field)
+    return value
+
+
+def _flag(body: Mapping[str, Any], field: str) -> bool:
+    value = body.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise BadInput(f"{field}: must be true or false.", param=field)
+    return bool(value)

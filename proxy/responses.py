@@ -1,0 +1,79 @@
+"""Answering over ASGI, and reading a request's body within bounds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from django.conf import settings
+
+from common.errors import BadInput, FareboxError, TooLarge
+from proxy import errors
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+# However slowly a body comes, it ends within this many times CLIENT_BODY_SECONDS.
+_BODY_PATIENCE = 10
+
+
+class ClientLeft(Exception):
+    """The client went away before its request was whole."""
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+    """The request's body. Raises ``TooLarge``, ``BadInput`` (too slow) and ``ClientLeft``."""
+    limit = settings.MAX_REQUEST_BYTES
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        raise TooLarge(f"The request is larger than {limit} bytes.")
+    parts, size = [], 0
+    loop = asyncio.get_running_loop()
+    pause = settings.CLIENT_BODY_SECONDS
+    end = loop.time() + pause * _BODY_PATIENCE
+    try:
+        while True:
+            async with asyncio.timeout_at(min(loop.time() + pause, end)):
+                message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise TooLarge(f"The request is larger than {limit} bytes.")
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts) if len(parts) > 1 else part
+    except TimeoutError:
+        raise BadInput("The request's body did not arrive in time.") from None
+
+
+async def start(send: Send, status: int, headers: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+
+async def whole(
+    send: Send, status: int, body: bytes, headers: Headers, kind: bytes = b"application/json"
+) -> None:
+    """An answer in one piece."""
+    length = str(len(body)).encode()
+    await start(send, status, [(b"content-type", kind), (b"content-length", length), *headers])
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Send, error: FareboxError, protocol: str, request_id: str) -> None:
+    """An error in the shape of the protocol that was called."""
+    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    body = errors.body(error, protocol, request_id)
+    await whole(send, errors.status(error, protocol), body, [*headers, *ids(protocol, request_id)])
+
+
+def ids(protocol: str, request_id: str) -> list[tuple[bytes, bytes]]:
+    """The request's id, in the header each protocol's SDK reads."""
+    value = request_id.encode()
+    if protocol == "anthropic":
+        return [(b"request-id", value), (b"x-request-id", value)]
+    return [(b"x-request-id", value)]

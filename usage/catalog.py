@@ -1,0 +1,85 @@
+"""The models that can be called now, with the prices in force, as plain values in memory.
+
+A process reads it whole every few seconds (``load``), so that a paid call looks nothing up and a
+change made in the admin reaches every process within seconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from common.errors import ModelNotFound
+from usage.pricelist import canonical_name
+from usage.prices import Rates
+
+_SQL = """
+SELECT m.name, m.provider, m.protocol, m.context_window, m.max_output_tokens,
+       extract(epoch FROM m.created)::bigint, p.id, p.rates, p.cost_rates
+FROM usage_aimodel m
+JOIN LATERAL (
+    SELECT id, rates, cost_rates FROM usage_price WHERE model_id = m.id ORDER BY id DESC LIMIT 1
+) p ON true
+WHERE m.enabled AND m.provider = ANY (%s)
+ORDER BY m.name
+"""
+
+
+@dataclass(frozen=True)
+class PricedModel:
+    """A model with its price in force. ``price`` is the version; bounds are in tokens."""
+
+    name: str
+    provider: str
+    protocol: str
+    context_window: int | None
+    max_output_tokens: int | None
+    created: int
+    price: int
+    rates: Rates
+    cost_rates: Rates
+
+    def speaks(self, protocol: str) -> bool:
+        return self.protocol in {protocol, "any"}
+
+
+class Catalog:
+    """Models by name."""
+
+    def __init__(self, models: Sequence[PricedModel] = ()) -> None:
+        self.models: Mapping[str, PricedModel] = {model.name: model for model in models}
+
+    def speaking(self, protocol: str) -> list[PricedModel]:
+        """The models that answer in ``protocol`` ("openai" or "anthropic")."""
+        return [model for model in self.models.values() if model.speaks(protocol)]
+
+    def find(self, name: str, protocol: str) -> PricedModel:
+        """The model a client means by ``name``, dated names included.
+
+        Raises ``ModelNotFound``: unknown, unpriced, disabled, or of the other protocol.
+        """
+        model = self.models.get(name) or self._by_other_name(name, protocol)
+        if model is None:
+            raise ModelNotFound(
+                f"There is no model {name[:100]!r} here; GET /v1/models lists them.", param="model"
+            )
+        if not model.speaks(protocol):
+            route = "/v1/messages" if model.protocol == "anthropic" else "/v1/chat/completions"
+            raise ModelNotFound(f"The model {model.name!r} answers at {route}.", param="model")
+        return model
+
+    def _by_other_name(self, name: str, protocol: str) -> PricedModel | None:
+        canonical = canonical_name(protocol, name)
+        return self.models.get(canonical) if canonical else None
+
+
+async def load(conn: psycopg.AsyncConnection[Any], providers: Sequence[str]) -> Catalog:
+    """Read the models of ``providers`` and their prices, in one query."""
+    cursor = await conn.execute(_SQL, [list(providers)])
+    return Catalog(
+        [
+            PricedModel(*row[:7], Rates.from_json(row[7]), Rates.from_json(row[8]))
+            for row in await cursor.fetchall()
+        ]
+    )

@@ -1,0 +1,140 @@
+"""Bringing the table of models and prices up to date.
+
+The operator's settings are kept: whether a model is enabled, its markup, override and bounds.
+A price that differs from the one in force becomes a new version; calls that have begun keep theirs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from usage import prices, pricelist
+from usage.models import AIModel, Price
+from usage.pricelist import Listed
+
+# What a model may say at most, by the longest prefix of its name: the providers' model pages.
+# Where nothing is known, DEFAULT_MAX_OUTPUT_TOKENS bounds a call that names no limit.
+MAX_OUTPUT = {
+    "gpt-3.5": 4_096, "gpt-4": 8_192, "gpt-4-turbo": 4_096, "gpt-4o": 16_384, "gpt-4.1": 32_768,
+    "chatgpt-4o": 16_384, "o1": 100_000, "o1-mini": 65_536, "o1-preview": 32_768, "o3": 100_000,
+    "o4": 100_000, "gpt-5": 128_000, "gpt-6": 128_000, "claude-2": 4_096, "claude-3": 4_096,
+    "claude-3-5": 8_192, "claude-3-7": 64_000, "claude-haiku-4-5": 64_000,
+    "claude-sonnet-4": 64_000, "claude-opus-4": 32_000, "claude-opus-4-5": 64_000,
+    "claude-opus-4-6": 128_000, "claude-opus-4-7": 128_000,
+}  # fmt: skip
+
+DEMO = Listed(
+    name="demo",
+    context_window=32_768,
+    base=prices.complete(
+        {"input": Decimal("0.5"), "cache_read": Decimal("0.05"), "output": Decimal("2")}
+    ),
+    tiers=(),
+)
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a run did: models known now, models made, prices that changed."""
+
+    models: int
+    added: int
+    repriced: int
+
+
+def configured_providers() -> list[str]:
+    """The providers that have a key; the built-in ``demo`` when none has."""
+    keys = {"openai": settings.OPENAI_API_KEY, "anthropic": settings.ANTHROPIC_API_KEY}
+    return [name for name, key in keys.items() if key] or ["demo"]
+
+
+def sync_models() -> Synced:
+    """Add what the configured providers' price lists have, and put changed prices in force."""
+    added = repriced = 0
+    with transaction.atomic():
+        for provider in configured_providers():
+            protocol = provider if provider != "demo" else AIModel.Protocol.ANY
+            source = [DEMO] if provider == "demo" else pricelist.listed(provider)
+            for found in source:
+                model, made = AIModel.objects.get_or_create(
+                    name=found.name,
+                    defaults={
+                        "provider": provider,
+                        "protocol": protocol,
+                        "context_window": found.context_window,
+                        "max_output_tokens": _max_output(found.name),
+                    },
+                )
+                added += made
+                origin = "built-in" if provider == "demo" else pricelist.SOURCE
+                repriced += set_price(model, found.base, found.tiers, origin) and not made
+        for model in AIModel.objects.exclude(override=None):
+            repriced += set_price(model, {}, (), "")
+    return Synced(AIModel.objects.count(), added, repriced)
+
+
+def set_price(
+    model: AIModel,
+    base: Mapping[str, Decimal],
+    tiers: Iterable[tuple[int, Mapping[str, Decimal]]],
+    source: str,
+) -> bool:
+    """Put a price (US dollars per million tokens) in force; the model's override goes first.
+
+    Returns whether it differs from the one in force before.
+    """
+    if model.override is not None:
+        base, tiers, source = prices.complete(dollars_of(model.override)), (), "operator"
+    tiers = list(tiers)
+    markup = settings.PRICE_MARKUP if model.markup is None else model.markup
+    wanted = {
+        "rates": _rates(base, tiers, markup),
+        "cost_rates": _rates(base, tiers, Decimal(1)),
+    }
+    latest = model.prices.order_by("-id").first()
+    if latest and {"rates": latest.rates, "cost_rates": latest.cost_rates} == wanted:
+        return False
+    Price.objects.create(model=model, source=source, **wanted)
+    return True
+
+
+def dollars_of(override: Any) -> dict[str, Decimal]:
+    """An operator's override read: US dollars per million tokens by bucket.
+
+    Raises ``ValueError`` that says what is wrong with it.
+    """
+    if not isinstance(override, dict) or not {"input", "output"} <= set(override):
+        raise ValueError('give at least {"input": "…", "output": "…"} in US dollars per million')
+    dollars = {}
+    for bucket, value in override.items():
+        if bucket not in prices.BUCKETS:
+            raise ValueError(f"{bucket!r} is none of {', '.join(prices.BUCKETS)}")
+        try:
+            dollars[bucket] = Decimal(value) if isinstance(value, str) else Decimal("NaN")
+        except InvalidOperation:
+            dollars[bucket] = Decimal("NaN")
+        if not dollars[bucket].is_finite() or not 0 <= dollars[bucket] <= 1_000_000:
+            raise ValueError(f'{bucket}: must be a string such as "0.15"')
+    return dollars
+
+
+def _rates(
+    base: Mapping[str, Decimal], tiers: Iterable[tuple[int, Mapping[str, Decimal]]], markup: Decimal
+) -> dict[str, Any]:
+    def convert(dollars: Mapping[str, Decimal]) -> dict[str, int]:
+        credit = settings.CREDIT_PRICE_USD
+        return {bucket: prices.rate(usd, credit, markup) for bucket, usd in dollars.items()}
+
+    return {
+        "base": convert(base),
+        "tiers": [{"above": above, "rates": convert(dollars)} for above, dollars in tiers],
+    }
+
+
+def _max_output(name: str) -> int | None:
+    known = [prefix for prefix in MAX_OUTPUT if name.startswith(prefix)]
+    return MAX_OUTPUT[max(known, key=len)] if known else None
