@@ -45,6 +45,4 @@ def issue_key(*, user: User, name: str, monthly_cap: int | None = None) -> Issue
 
 def revoke_key(*, key: ApiKey) -> bool:
     """End a key, at once and for good. Returns whether this call was the one that did."""
-    return bool(
-        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-    )
+    return bool(ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))

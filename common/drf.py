@@ -18,7 +18,6 @@ from rest_framework import exceptions as drf_errors
 from rest_framework import negotiation, parsers
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.views import set_rollback
 
 from common import errors
 
@@ -38,7 +37,6 @@ class MediaTypeRefused(errors.FareboxError):
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> JsonResponse:
     """DRF's ``EXCEPTION_HANDLER``: always an answer in the contract's shape."""
-    set_rollback()
     error = translate(exc)
     if error is None:
         request = context.get("request")

@@ -35,6 +35,11 @@ def _scrub_event(
     return event
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drops what uvicorn says of a stream that was cut on purpose; the call's own line tells."""
+    return "returned without completing response" not in record.getMessage()
+
+
 def configure(config: dict[str, Any]) -> None:
     """Set up structlog and the standard library's logging alike (``LOGGING_CONFIG``)."""
     shared: list[Any] = [
@@ -76,3 +81,4 @@ def configure(config: dict[str, Any]) -> None:
             "loggers": {"django.request": {"level": "ERROR"}, "asyncio": {"level": "WARNING"}},
         }
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)

@@ -15,6 +15,12 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
     401: ("invalid_request_error", "invalid_api_key", "This API key is not valid."),
     403: ("invalid_request_error", "permission_denied", "This API key lacks the scope 'read'."),
     404: ("invalid_request_error", "not_found", "There is nothing here."),
+    413: ("invalid_request_error", "request_too_large", "The request is too large."),
+    429: (
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        "Your plan's requests a minute are used up; try again in 3 s.",
+    ),
     503: ("server_error", "unavailable", "The service can't reach its database."),
 }
 

@@ -46,9 +46,7 @@ class TableView(APIView):
     def page_size(self, request: Request, limit: int | None) -> int:
         """How many rows to answer, when ``limit`` were asked for."""
         as_csv = getattr(request, "accepted_renderer", None)
-        usual, most = (
-            (CSV_MOST, CSV_MOST) if isinstance(as_csv, CsvRenderer) else (PAGE, MOST)
-        )
+        usual, most = (CSV_MOST, CSV_MOST) if isinstance(as_csv, CsvRenderer) else (PAGE, MOST)
         return min(limit or usual, most)
 
     def cursor(self, query: dict[str, Any], parts: int) -> Cursor | None:
@@ -66,4 +64,6 @@ class TableView(APIView):
             for name, rel in (("next", "next"), ("previous", "prev"))
             if page.get(name)
         ]
-        return Response(page | {"results": rows}, headers={"Link": ", ".join(links)} if links else None)
+        return Response(
+            page | {"results": rows}, headers={"Link": ", ".join(links)} if links else None
+        )

@@ -5,7 +5,7 @@ its stream ends (measured: ten streams empty a pool of ten).
 """
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -14,11 +14,11 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from proxy.app import PATHS, Proxy
+from proxy.app import PATHS, Proxy  # noqa: E402 -- its models need the set-up above
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 proxy = Proxy()
 
@@ -30,7 +30,7 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http" and scope["path"].startswith(PATHS):
         await proxy(scope, receive, send)
     else:
-        await django_application(scope, receive, send)
+        await django_application(dict(scope), receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -14,7 +14,6 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
 
-
 def _fail(name: str, problem: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"{name}: {problem}")
 

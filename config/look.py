@@ -9,7 +9,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": (
         "Accounts, credits and a metered AI proxy for browser extensions and other AI clients.\n\n"
         "Amounts are strings of credits with six decimals. Times are UTC. Every answer carries "
-        "`x-request-id`; errors are `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`.\n\n"
+        '`x-request-id`; errors are `{"error": {"message", "type", "param", "code"}}`.\n\n'
         "The AI endpoints under `/v1/` speak OpenAI's and Anthropic's own protocols, so point "
         "their SDKs here; they are not repeated in this description."
     ),
@@ -23,7 +23,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "EntitlementStatus": "billing.models.Entitlement.Status",
-        "CallStatus": "usage.models.Call.Status",
         "TransferKind": "ledger.models.Transfer.Kind",
         "Metering": "billing.models.Plan.Metering",
     },

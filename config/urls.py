@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/", include("billing.urls")),
     path("api/", include("usage.urls")),
+    path("api/", include("proxy.urls")),
     re_path(r"^api/", pages.api_not_found),
 ]
 

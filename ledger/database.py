@@ -41,9 +41,7 @@ class Verb(Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         return run(self.build(*args, **kwargs))
 
-    async def aio(
-        self, conn: psycopg.AsyncConnection[Any], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def aio(self, conn: psycopg.AsyncConnection[Any], *args: P.args, **kwargs: P.kwargs) -> T:
         return await arun(conn, self.build(*args, **kwargs))
 
 

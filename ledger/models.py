@@ -96,9 +96,7 @@ class Transfer(models.Model):
     kind = models.CharField(max_length=20, choices=Kind)
     key = models.CharField(max_length=255, unique=True)
     reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversals")
-    hold = models.ForeignKey(
-        "Hold", models.PROTECT, null=True, db_constraint=False, db_index=False
-    )
+    hold = models.ForeignKey("Hold", models.PROTECT, null=True, db_constraint=False, db_index=False)
     metadata = models.JSONField(default=dict)
     created = models.DateTimeField(db_default=Now())
 

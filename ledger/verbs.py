@@ -5,15 +5,15 @@ Amounts are whole microcredits. Every verb takes a ``key`` made by the caller fr
 again, the same key with another input raises ``IdempotencyConflict``. All of them may raise
 ``BadInput`` (an amount that can't be), ``NotFound`` and ``Unavailable`` (the wallet is busy).
 
-Each works in both worlds: ``ledger.verbs.hold(...)``, or ``await ledger.verbs.hold.aio(conn, ...)``.
+Each works in both worlds: ``verbs.hold(...)``, or ``await verbs.hold.aio(conn, ...)``.
 """
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ledger.database import Statement, verb
 from ledger.models import Account, Grant
@@ -33,32 +33,87 @@ class Balance:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a verb answers; a field that a verb does not speak of is ``None``.
-
-    ``amount`` is what was moved or held, ``returned`` what of a hold went back, ``written_off``
-    what a capture could not cover, ``taken`` and ``receivable`` how a revocation was met.
-    """
-
+class Granted:
+    grant: int
+    transfer: int
+    amount: int
     balance: Balance
-    amount: int | None = None
-    hold: uuid.UUID | None = None
-    grant: int | None = None
-    transfer: int | None = None
-    returned: int | None = None
-    written_off: int | None = None
-    taken: int | None = None
-    lapsed: int | None = None
-    receivable: int | None = None
 
 
-def _read(row: Sequence[Any]) -> Result:
-    # Django's cursors leave JSON as text, plain psycopg's have parsed it.
-    values = json.loads(row[0]) if isinstance(row[0], str) else dict(row[0])
-    values["balance"] = Balance(**values["balance"])
-    if values.get("hold"):
-        values["hold"] = uuid.UUID(values["hold"])
-    return Result(**values)
+@dataclass(frozen=True)
+class Held:
+    hold: uuid.UUID
+    amount: int
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Captured:
+    """``amount`` was taken, ``returned`` went back, ``written_off`` could not be covered. There is
+    no ``transfer`` when nothing was taken."""
+
+    hold: uuid.UUID
+    amount: int
+    returned: int
+    written_off: int
+    transfer: int | None
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Released:
+    hold: uuid.UUID
+    returned: int
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Spent:
+    hold: uuid.UUID
+    amount: int
+    transfer: int
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Refunded:
+    transfer: int
+    amount: int
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """``taken`` left the wallet, ``lapsed`` had expired unused before, ``receivable`` is owed."""
+
+    grant: int
+    taken: int
+    lapsed: int
+    receivable: int
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Expired:
+    amount: int
+    balance: Balance
+
+
+R = TypeVar("R")
+
+
+def _reader(result: Callable[..., R]) -> Callable[[Sequence[Any]], R]:
+    """Reads the JSON a verb's function answers into its result."""
+
+    def read(row: Sequence[Any]) -> R:
+        # Django's cursors leave JSON as text, plain psycopg's have parsed it.
+        values = json.loads(row[0]) if isinstance(row[0], str) else dict(row[0])
+        values["balance"] = Balance(**values["balance"])
+        if "hold" in values:
+            values["hold"] = uuid.UUID(values["hold"])
+        return result(**values)
+
+    return read
 
 
 def _json(metadata: Mapping[str, Any] | None) -> str:
@@ -85,7 +140,7 @@ def grant(
     expires_at: datetime | None = None,
     priority: int | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> Statement[Result]:
+) -> Statement[Granted]:
     """Credits appear in a wallet, as a lot. ``kind``: purchase, allowance or promotion.
 
     A wallet that owes pays with them first. Answers ``grant`` and ``transfer``.
@@ -103,7 +158,7 @@ def grant(
             "key": key,
             "metadata": _json(metadata),
         },
-        _read,
+        _reader(Granted),
     )
 
 
@@ -117,7 +172,7 @@ def hold(
     lease: timedelta,
     minimum: int | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> Statement[Result]:
+) -> Statement[Held]:
     """Reserve ``amount`` before work; with ``minimum``, what is available from there up.
 
     Answers ``hold`` and the ``amount`` held. When the lease runs out, the sweeper ends it.
@@ -135,14 +190,14 @@ def hold(
             "key": key,
             "metadata": _json(metadata),
         },
-        _read,
+        _reader(Held),
     )
 
 
 @verb
 def capture(
     *, hold: uuid.UUID, amount: int, key: str, metadata: Mapping[str, Any] | None = None
-) -> Statement[Result]:
+) -> Statement[Captured]:
     """Take ``amount`` and end the hold; the rest returns.
 
     Past the hold it takes what else is available; what the wallet can't cover is ``written_off``,
@@ -151,22 +206,22 @@ def capture(
     return Statement(
         "SELECT ledger_capture(%(hold)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"hold": hold, "amount": amount, "key": key, "metadata": _json(metadata)},
-        _read,
+        _reader(Captured),
     )
 
 
 @verb
-def release(*, hold: uuid.UUID, key: str) -> Statement[Result]:
+def release(*, hold: uuid.UUID, key: str) -> Statement[Released]:
     """Give a hold back whole. Raises ``AlreadyEnded``."""
     return Statement(
-        "SELECT ledger_release(%(hold)s, %(key)s)", {"hold": hold, "key": key}, _read
+        "SELECT ledger_release(%(hold)s, %(key)s)", {"hold": hold, "key": key}, _reader(Released)
     )
 
 
 @verb
 def spend(
     *, account: int, amount: int, key: str, metadata: Mapping[str, Any] | None = None
-) -> Statement[Result]:
+) -> Statement[Spent]:
     """Hold and capture in one step: all of ``amount``, or nothing.
 
     Raises ``InsufficientCredits`` and ``WalletFrozen``.
@@ -174,14 +229,14 @@ def spend(
     return Statement(
         "SELECT ledger_spend(%(account)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"account": account, "amount": amount, "key": key, "metadata": _json(metadata)},
-        _read,
+        _reader(Spent),
     )
 
 
 @verb
 def refund(
     *, transfer: int, amount: int, key: str, metadata: Mapping[str, Any] | None = None
-) -> Statement[Result]:
+) -> Statement[Refunded]:
     """Credits back for one capture; all its refunds together at most what it took.
 
     Raises ``BadInput`` for more than that.
@@ -189,14 +244,14 @@ def refund(
     return Statement(
         "SELECT ledger_refund(%(transfer)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"transfer": transfer, "amount": amount, "key": key, "metadata": _json(metadata)},
-        _read,
+        _reader(Refunded),
     )
 
 
 @verb
 def revoke(
     *, grant: int, amount: int, key: str, metadata: Mapping[str, Any] | None = None
-) -> Statement[Result]:
+) -> Statement[Revoked]:
     """Undo ``amount`` of a grant, after a refund or dispute of the payment behind it.
 
     What is spent already becomes a ``receivable`` and freezes the wallet. Raises ``BadInput`` for
@@ -205,15 +260,15 @@ def revoke(
     return Statement(
         "SELECT ledger_revoke(%(grant)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"grant": grant, "amount": amount, "key": key, "metadata": _json(metadata)},
-        _read,
+        _reader(Revoked),
     )
 
 
 @verb
-def expire(*, account: int) -> Statement[Result]:
+def expire(*, account: int) -> Statement[Expired]:
     """The unspent, unheld part of every due lot of a wallet leaves; ``amount`` is the sum.
 
     Its keys are made inside, one for each part of a lot: called twice it does nothing more. Every
     other verb does the same first, so nobody can spend a lot that is due.
     """
-    return Statement("SELECT ledger_expire(%(account)s)", {"account": account}, _read)
+    return Statement("SELECT ledger_expire(%(account)s)", {"account": account}, _reader(Expired))

@@ -29,16 +29,21 @@ _LONGEST_MESSAGE = 1_000
 
 
 async def ask(
-    context: Context, call: Call, body: bytes, headers: Mapping[bytes, bytes], path: str
+    context: Context, call: Call, output_tokens: int, headers: Mapping[bytes, bytes], path: str
 ) -> Answer:
-    """A provider's good answer, its body still unread. Raises what the client is to be told."""
+    """A provider's good answer, its body still unread. Raises what the client is to be told.
+
+    The request is let go once it is sent: a long stream must not keep a large one in memory.
+    """
     name = call.request.model.provider
+    body = call.request.encode(output_tokens)
     if name == "demo":
         call.sent = True
         return DemoAnswer(call.request.body, call.request.protocol.name, str(call.id))
     provider = context.providers.get(name)
     if provider is None:
         raise ModelNotFound("The provider of this model has no key here.", param="model")
+    call.request.body = {}
     answer = await context.upstream.post(provider, path, body, headers, call)
     if answer.status == 200:
         if call.request.stream:

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from common.errors import FareboxError, NotFound
 from common.ids import uuid7
-from proxy import credentials, models, responses, settle
+from proxy import credentials, listing, responses, settle
 from proxy.call import Call, Cut
 from proxy.context import Context
 from proxy.errors import MethodRefused
@@ -55,9 +55,9 @@ class Proxy:
             context = self._context or await self.startup()
             headers = credentials.headers_of(scope)
             if path == "/v1/models":
-                protocol = models.protocol_of(headers)
+                protocol = listing.protocol_of(headers)
                 _expect_method(scope, "GET")
-                await models.answer(context, headers, protocol, request_id, send)
+                await listing.answer(context, headers, protocol, request_id, send)
             elif path in PAID:
                 _expect_method(scope, "POST")
                 await _paid(context, PAID[path], headers, receive, send)
@@ -93,8 +93,7 @@ async def _paid(
     call.task = asyncio.current_task()
     watch = asyncio.create_task(_watch_client(receive, call))
     try:
-        body = request.encode(begun.output_tokens)
-        await Relay(context, call, send).run(body, headers)
+        await Relay(context, call, send).run(begun.output_tokens, headers)
     finally:
         watch.cancel()
 

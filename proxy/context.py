@@ -129,7 +129,7 @@ class Context:
 
     async def _reload(self) -> None:
         async with self.pool.connection() as conn:
-            self.catalog = await catalog.load(conn, configured_providers())
+            self.catalog = await catalog.load.aio(conn, providers=configured_providers())
             self._loaded = True
             await self.ratios.exchange(conn)
 

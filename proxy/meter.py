@@ -159,7 +159,9 @@ class AnthropicMeter(Meter):
             _count(usage.get("cache_creation_input_tokens")), old.cache_write + old.cache_write_1h
         )
         parts = usage.get("cache_creation")
-        hour = _count(parts.get("ephemeral_1h_input_tokens")) if isinstance(parts, Mapping) else None
+        hour = (
+            _count(parts.get("ephemeral_1h_input_tokens")) if isinstance(parts, Mapping) else None
+        )
         hour = min(_or(hour, old.cache_write_1h), written)
         output = _count(usage.get("output_tokens"))
         if output is not None and final:

@@ -7,9 +7,11 @@ both official SDKs take a clean end for success.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import orjson
+import structlog
 from django.conf import settings
 
 from common.errors import FareboxError, UpstreamError, UpstreamTimeout
@@ -19,6 +21,8 @@ from proxy.context import Context
 from proxy.responses import Send
 from proxy.upstream import Answer, read_bounded
 from usage.models import Call as CallRecord
+
+log = structlog.get_logger(__name__)
 
 Status = CallRecord.Status
 
@@ -37,8 +41,8 @@ class Relay:
         self.protocol = call.request.protocol
         self.started = False
 
-    async def run(self, body: bytes, client: Mapping[bytes, bytes]) -> None:
-        """Ask the provider and pass its answer on.
+    async def run(self, output_tokens: int, client: Mapping[bytes, bytes]) -> None:
+        """Ask the provider for at most so many output tokens a choice, and pass its answer on.
 
         Raises a ``FareboxError`` when nothing was sent yet: the hold is released by then.
         """
@@ -48,8 +52,9 @@ class Relay:
             if not self.call.request.stream:
                 seconds = settings.UPSTREAM_PLAIN_SECONDS
             self.call.wait(seconds, Cut.UPSTREAM_STALLED)
-            answer = await answers.ask(self.context, self.call, body, client, self.protocol.path)
-            del body  # a long stream must not keep a large request in memory
+            answer = await answers.ask(
+                self.context, self.call, output_tokens, client, self.protocol.path
+            )
             if self.call.request.stream:
                 await self._stream(answer)
             else:
@@ -60,10 +65,12 @@ class Relay:
         except asyncio.CancelledError:
             self._close(answer)
             await self._cut()
-        except BaseException:
+        except TimeoutError:
+            pass  # the client stalled at the very end; returning cuts the connection
+        except Exception:
             self._close(answer)
-            self._finish(Status.INTERRUPTED if self.started else Status.FAILED, "internal error")
-            raise
+            log.exception("relay failed", call=str(self.call.id))
+            await self._broken(FareboxError("Something went wrong here; it has been noted."))
 
     async def _stream(self, answer: Answer) -> None:
         call, meter = self.call, self.call.meter
@@ -112,7 +119,7 @@ class Relay:
 
     async def _end(self, out: bytes) -> None:
         await self._booked(Status.COMPLETED)
-        await self.send({"type": "http.response.body", "body": out})
+        await self._send_last({"type": "http.response.body", "body": out})
 
     async def _plain(self, answer: Answer) -> None:
         body = await read_bounded(answer, settings.MAX_ANSWER_BYTES)
@@ -124,7 +131,7 @@ class Relay:
         call_id = str(self.call.id)
         headers = [(b"x-farebox-call", call_id.encode())]
         headers += responses.ids(self.protocol.name, call_id)
-        await responses.whole(self.send, 200, body, headers)
+        await responses.whole(self._send_last, 200, body, headers)
 
     async def _broken(self, error: FareboxError) -> None:
         """The provider failed. Before the first byte the client gets a status, later an event."""
@@ -148,6 +155,11 @@ class Relay:
             self._finish(Status.CANCELED if self.call.sent else Status.FAILED, why.value)
             return
         await self._broken(UpstreamTimeout("The provider took too long.", should_retry=False))
+
+    async def _send_last(self, message: MutableMapping[str, Any]) -> None:
+        """Send when the call is booked, so nothing watches: a client that stalls is let go."""
+        async with asyncio.timeout(settings.CLIENT_STALL_SECONDS):
+            await self.send(message)
 
     async def _last_words(self, error: FareboxError) -> None:
         """An error event; then the connection is cut, by returning without an end."""

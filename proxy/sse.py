@@ -65,6 +65,4 @@ def split(events: bytes) -> list[bytes]:
 def data(event: bytes) -> bytes:
     """The data of one event, its lines joined by LF."""
     lines = event.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    return b"\n".join(
-        line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")
-    )
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Protocol as TypingProtocol
+from typing import Any
+from typing import Protocol as TypingProtocol
 
 import aiohttp
 
@@ -22,8 +23,11 @@ _ERROR_BYTES = 64 * 1024
 class Answer(TypingProtocol):
     """A provider's answer: ``read`` gives the next bytes, and none at the end."""
 
-    status: int
-    headers: Mapping[str, str]
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
     async def read(self) -> bytes: ...
 
@@ -65,9 +69,7 @@ class HttpAnswer:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
-            raise UpstreamError(
-                "The provider broke off its answer.", should_retry=False
-            ) from None
+            raise UpstreamError("The provider broke off its answer.", should_retry=False) from None
 
     async def finish(self) -> None:
         """Read to the end, so that the connection can serve again; give up after a second."""

@@ -4,25 +4,25 @@ A process reads it whole every few seconds (``load``), so that a paid call looks
 change made in the admin reaches every process within seconds.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
 from common.errors import ModelNotFound
+from ledger.database import Statement, verb
 from usage.pricelist import canonical_name
 from usage.prices import Rates
 
 _SQL = """
-SELECT m.name, m.provider, m.protocol, m.context_window, m.max_output_tokens,
-       extract(epoch FROM m.created)::bigint, p.id, p.rates, p.cost_rates
+SELECT coalesce(jsonb_agg(jsonb_build_array(
+    m.name, m.provider, m.protocol, m.context_window, m.max_output_tokens,
+    extract(epoch FROM m.created)::bigint, p.id, p.rates, p.cost_rates) ORDER BY m.name), '[]')
 FROM usage_aimodel m
 JOIN LATERAL (
     SELECT id, rates, cost_rates FROM usage_price WHERE model_id = m.id ORDER BY id DESC LIMIT 1
 ) p ON true
-WHERE m.enabled AND m.provider = ANY (%s)
-ORDER BY m.name
+WHERE m.enabled AND m.provider = ANY (%(providers)s)
 """
 
 
@@ -74,12 +74,14 @@ class Catalog:
         return self.models.get(canonical) if canonical else None
 
 
-async def load(conn: psycopg.AsyncConnection[Any], providers: Sequence[str]) -> Catalog:
+@verb
+def load(*, providers: Sequence[str]) -> Statement[Catalog]:
     """Read the models of ``providers`` and their prices, in one query."""
-    cursor = await conn.execute(_SQL, [list(providers)])
-    return Catalog(
-        [
-            PricedModel(*row[:7], Rates.from_json(row[7]), Rates.from_json(row[8]))
-            for row in await cursor.fetchall()
-        ]
-    )
+
+    def read(row: Sequence[Any]) -> Catalog:
+        rows = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+        return Catalog(
+            [PricedModel(*r[:7], Rates.from_json(r[7]), Rates.from_json(r[8])) for r in rows]
+        )
+
+    return Statement(_SQL, {"providers": list(providers)}, read)

@@ -118,7 +118,7 @@ class Call(models.Model):
 
 
 class MonthlyUsage(models.Model):
-    """Counters of a user's calendar month (UTC, "2026-11") by API key, kept under the wallet's lock.
+    """Counters of a user's month (UTC, "2026-11") by API key, kept under the wallet's lock.
 
     A user's month is the sum of their rows. A call counts in the month it began in.
     """
@@ -138,8 +138,11 @@ class MonthlyUsage(models.Model):
             models.UniqueConstraint(
                 "user",
                 "month",
-                Coalesce("api_key", models.Value("00000000-0000-0000-0000-000000000000"),
-                         output_field=models.UUIDField()),
+                Coalesce(
+                    "api_key",
+                    models.Value("00000000-0000-0000-0000-000000000000"),
+                    output_field=models.UUIDField(),
+                ),
                 name="usage_month_one_row",
             ),
             models.CheckConstraint(

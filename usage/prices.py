@@ -18,7 +18,7 @@ BUCKETS = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call. ``input`` counts all input tokens; the three cache counts are parts of it."""
+    """Tokens of one call. ``input`` counts all of the input; the cache counts are parts of it."""
 
     input: int = 0
     cached: int = 0

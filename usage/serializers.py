@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    extend_schema_field,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 
 from billing.models import Entitlement
@@ -120,6 +124,7 @@ class TransferSerializer(serializers.Serializer[Any]):
     call = serializers.SerializerMethodField(help_text="the call it belongs to")
     created = serializers.DateTimeField()
 
+    @extend_schema_field({"type": "string", "format": "uuid", "nullable": True})
     def get_call(self, transfer: Transfer) -> str | None:
         of_call = transfer.hold_kind == "call"  # type: ignore[attr-defined]
         return str(transfer.hold_id) if of_call else None

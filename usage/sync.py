@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from usage import prices, pricelist
+from usage import pricelist, prices
 from usage.models import AIModel, Price
 from usage.pricelist import Listed
 

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,143 +15,343 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('key', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('verb', models.CharField(max_length=20)),
-                ('input', models.JSONField()),
-                ('result', models.JSONField()),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("key", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("verb", models.CharField(max_length=20)),
+                ("input", models.JSONField()),
+                ("result", models.JSONField()),
+                (
+                    "created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Reconciliation',
+            name="Reconciliation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('seconds', models.DecimalField(decimal_places=3, max_digits=10)),
-                ('counts', models.JSONField()),
-                ('violations', models.JSONField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("seconds", models.DecimalField(decimal_places=3, max_digits=10)),
+                ("counts", models.JSONField()),
+                ("violations", models.JSONField()),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('wallet', 'wallet'), ('receivable', 'receivable'), ('sales', 'sales'), ('promotion', 'promotion'), ('revenue', 'revenue'), ('payouts', 'payouts'), ('write_off', 'write-off'), ('expired', 'expired')], max_length=20)),
-                ('posted', models.BigIntegerField(db_default=0)),
-                ('held', models.BigIntegerField(db_default=0)),
-                ('owed', models.BigIntegerField(db_default=0)),
-                ('rate_tat', models.DateTimeField(null=True)),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='ledger_accounts', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("wallet", "wallet"),
+                            ("receivable", "receivable"),
+                            ("sales", "sales"),
+                            ("promotion", "promotion"),
+                            ("revenue", "revenue"),
+                            ("payouts", "payouts"),
+                            ("write_off", "write-off"),
+                            ("expired", "expired"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("posted", models.BigIntegerField(db_default=0)),
+                ("held", models.BigIntegerField(db_default=0)),
+                ("owed", models.BigIntegerField(db_default=0)),
+                ("rate_tat", models.DateTimeField(null=True)),
+                (
+                    "created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="ledger_accounts",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(help_text='who ends it: call, job, api', max_length=20)),
-                ('amount', models.BigIntegerField()),
-                ('captured', models.BigIntegerField(db_default=0)),
-                ('state', models.CharField(choices=[('open', 'open'), ('captured', 'captured'), ('released', 'released')], db_default='open', max_length=10)),
-                ('lease_until', models.DateTimeField()),
-                ('checkpoint', models.JSONField(blank=True, null=True)),
-                ('metadata', models.JSONField(default=dict)),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('ended', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='ledger.account')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(help_text="who ends it: call, job, api", max_length=20)),
+                ("amount", models.BigIntegerField()),
+                ("captured", models.BigIntegerField(db_default=0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("captured", "captured"),
+                            ("released", "released"),
+                        ],
+                        db_default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("lease_until", models.DateTimeField()),
+                ("checkpoint", models.JSONField(blank=True, null=True)),
+                ("metadata", models.JSONField(default=dict)),
+                (
+                    "created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("ended", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="ledger.account",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Transfer',
+            name="Transfer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('amount', models.BigIntegerField()),
-                ('kind', models.CharField(choices=[('purchase', 'purchase'), ('allowance', 'plan allowance'), ('promotion', 'promotion'), ('capture', 'capture'), ('adjustment', 'late usage'), ('write_off', 'write-off'), ('refund', 'refund'), ('revoke', 'revoked grant'), ('receivable', 'receivable'), ('settle', 'receivable settled'), ('expire', 'expired')], max_length=20)),
-                ('key', models.CharField(max_length=255, unique=True)),
-                ('metadata', models.JSONField(default=dict)),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('credit', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='credits', to='ledger.account')),
-                ('debit', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='ledger.account')),
-                ('hold', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, to='ledger.hold')),
-                ('reverses', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reversals', to='ledger.transfer')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("amount", models.BigIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("purchase", "purchase"),
+                            ("allowance", "plan allowance"),
+                            ("promotion", "promotion"),
+                            ("capture", "capture"),
+                            ("adjustment", "late usage"),
+                            ("write_off", "write-off"),
+                            ("refund", "refund"),
+                            ("revoke", "revoked grant"),
+                            ("receivable", "receivable"),
+                            ("settle", "receivable settled"),
+                            ("expire", "expired"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("key", models.CharField(max_length=255, unique=True)),
+                ("metadata", models.JSONField(default=dict)),
+                (
+                    "created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "credit",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credits",
+                        to="ledger.account",
+                    ),
+                ),
+                (
+                    "debit",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="debits",
+                        to="ledger.account",
+                    ),
+                ),
+                (
+                    "hold",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="ledger.hold",
+                    ),
+                ),
+                (
+                    "reverses",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reversals",
+                        to="ledger.transfer",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('amount', models.BigIntegerField()),
-                ('remaining', models.BigIntegerField()),
-                ('revoked', models.BigIntegerField(db_default=0)),
-                ('lapsed', models.BigIntegerField(db_default=0)),
-                ('kind', models.CharField(choices=[('allowance', 'plan allowance'), ('purchase', 'purchase'), ('promotion', 'promotion'), ('refund', 'refund')], max_length=20)),
-                ('priority', models.SmallIntegerField()),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('exhausted', models.GeneratedField(db_persist=True, expression=models.Q(('remaining', 0)), output_field=models.BooleanField())),
-                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='grants', to='ledger.account')),
-                ('transfer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='grants', to='ledger.transfer')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("amount", models.BigIntegerField()),
+                ("remaining", models.BigIntegerField()),
+                ("revoked", models.BigIntegerField(db_default=0)),
+                ("lapsed", models.BigIntegerField(db_default=0)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("allowance", "plan allowance"),
+                            ("purchase", "purchase"),
+                            ("promotion", "promotion"),
+                            ("refund", "refund"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("priority", models.SmallIntegerField()),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "exhausted",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=models.Q(("remaining", 0)),
+                        output_field=models.BooleanField(),
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="grants",
+                        to="ledger.account",
+                    ),
+                ),
+                (
+                    "transfer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="grants",
+                        to="ledger.transfer",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='account',
-            constraint=models.CheckConstraint(condition=models.Q(('held__gte', 0), ('posted__gte', models.F('held'))), name='ledger_account_covered'),
+            model_name="account",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("held__gte", 0), ("posted__gte", models.F("held"))),
+                name="ledger_account_covered",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='account',
-            constraint=models.CheckConstraint(condition=models.Q(('owed__gte', 0)), name='ledger_account_owed'),
+            model_name="account",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("owed__gte", 0)), name="ledger_account_owed"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='account',
-            constraint=models.UniqueConstraint(fields=('owner', 'kind'), name='ledger_account_one_a_kind'),
+            model_name="account",
+            constraint=models.UniqueConstraint(
+                fields=("owner", "kind"), name="ledger_account_one_a_kind"
+            ),
         ),
         migrations.AddIndex(
-            model_name='hold',
-            index=models.Index(condition=models.Q(('state', 'open')), fields=['account'], name='ledger_hold_open'),
+            model_name="hold",
+            index=models.Index(
+                condition=models.Q(("state", "open")), fields=["account"], name="ledger_hold_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 0), ('captured__gte', 0)), name='ledger_hold_amounts'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount__gte", 0), ("captured__gte", 0)),
+                name="ledger_hold_amounts",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('captured', 0), ('ended__isnull', True), ('state', 'open')), models.Q(('captured__gt', 0), ('ended__isnull', False), ('state', 'captured')), models.Q(('captured', 0), ('ended__isnull', False), ('state', 'released')), _connector='OR'), name='ledger_hold_state'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("captured", 0), ("ended__isnull", True), ("state", "open")),
+                    models.Q(("captured__gt", 0), ("ended__isnull", False), ("state", "captured")),
+                    models.Q(("captured", 0), ("ended__isnull", False), ("state", "released")),
+                    _connector="OR",
+                ),
+                name="ledger_hold_state",
+            ),
         ),
         migrations.AddIndex(
-            model_name='transfer',
-            index=models.Index(fields=['debit', 'id'], name='ledger_transfer_debit'),
+            model_name="transfer",
+            index=models.Index(fields=["debit", "id"], name="ledger_transfer_debit"),
         ),
         migrations.AddIndex(
-            model_name='transfer',
-            index=models.Index(fields=['credit', 'id'], name='ledger_transfer_credit'),
+            model_name="transfer",
+            index=models.Index(fields=["credit", "id"], name="ledger_transfer_credit"),
         ),
         migrations.AddConstraint(
-            model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='ledger_transfer_amount'),
+            model_name="transfer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount__gt", 0)), name="ledger_transfer_amount"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(('debit', models.F('credit')), _negated=True), name='ledger_transfer_two_accounts'),
+            model_name="transfer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("debit", models.F("credit")), _negated=True),
+                name="ledger_transfer_two_accounts",
+            ),
         ),
         migrations.AddIndex(
-            model_name='grant',
-            index=models.Index(condition=models.Q(('exhausted', False)), fields=['account'], name='ledger_grant_live'),
+            model_name="grant",
+            index=models.Index(
+                condition=models.Q(("exhausted", False)),
+                fields=["account"],
+                name="ledger_grant_live",
+            ),
         ),
         migrations.AddIndex(
-            model_name='grant',
-            index=models.Index(condition=models.Q(('exhausted', False), ('expires_at__isnull', False)), fields=['expires_at'], name='ledger_grant_due'),
+            model_name="grant",
+            index=models.Index(
+                condition=models.Q(("exhausted", False), ("expires_at__isnull", False)),
+                fields=["expires_at"],
+                name="ledger_grant_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='grant',
-            index=models.Index(fields=['account', 'id'], name='ledger_grant_account'),
+            model_name="grant",
+            index=models.Index(fields=["account", "id"], name="ledger_grant_account"),
         ),
         migrations.AddConstraint(
-            model_name='grant',
-            constraint=models.CheckConstraint(condition=models.Q(('remaining__gte', 0), ('remaining__lte', models.F('amount'))), name='ledger_grant_remaining'),
+            model_name="grant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("remaining__gte", 0), ("remaining__lte", models.F("amount"))),
+                name="ledger_grant_remaining",
+            ),
         ),
     ]

@@ -1,4 +1,5 @@
--- What PostgreSQL refuses, whoever asks: changing a transfer, and deleting from the books.
+-- What PostgreSQL refuses, whoever asks: changing a transfer or a hold that has ended, and
+-- deleting from the books.
 
 CREATE OR REPLACE FUNCTION ledger__refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -17,6 +18,11 @@ CREATE OR REPLACE TRIGGER ledger_account_kept
 CREATE OR REPLACE TRIGGER ledger_hold_kept
     BEFORE DELETE ON ledger_hold
     FOR EACH ROW EXECUTE FUNCTION ledger__refuse();
+
+-- This keeps the promise that a hold ends once.
+CREATE OR REPLACE TRIGGER ledger_hold_ends_once
+    BEFORE UPDATE ON ledger_hold
+    FOR EACH ROW WHEN (OLD.state <> 'open') EXECUTE FUNCTION ledger__refuse();
 
 CREATE OR REPLACE TRIGGER ledger_grant_kept
     BEFORE DELETE ON ledger_grant

@@ -10,12 +10,20 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
         WHEN 'payouts' THEN 4 WHEN 'write_off' THEN 5 WHEN 'expired' THEN 6 END::bigint
 $$;
 
--- The id of an owner's account of a kind, made on first use.
+-- The id of an owner's account of a kind, made on first use. What wallets of deleted users owe is
+-- kept in one account that has no owner.
 CREATE OR REPLACE FUNCTION ledger_account_of(p_owner bigint, p_kind text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE v_id bigint;
 BEGIN
-    SELECT id INTO v_id FROM ledger_account WHERE owner_id = p_owner AND kind = p_kind;
+    IF p_owner IS NULL THEN
+        IF p_kind <> 'receivable' THEN
+            RAISE EXCEPTION 'nobody has no %', p_kind USING ERRCODE = 'FB404';
+        END IF;
+        SELECT min(id) INTO v_id FROM ledger_account WHERE owner_id IS NULL AND kind = p_kind;
+    ELSE
+        SELECT id INTO v_id FROM ledger_account WHERE owner_id = p_owner AND kind = p_kind;
+    END IF;
     IF v_id IS NULL THEN
         INSERT INTO ledger_account (owner_id, kind) VALUES (p_owner, p_kind)
             ON CONFLICT (owner_id, kind) DO NOTHING RETURNING id INTO v_id;
@@ -202,6 +210,13 @@ CREATE OR REPLACE FUNCTION ledger__end_hold(
     OUT taken bigint, OUT written_off bigint, OUT transfer bigint
 ) LANGUAGE plpgsql AS $$
 BEGIN
+    IF h.state <> 'open' THEN
+        RAISE EXCEPTION 'hold % was % already', h.id, h.state
+            USING ERRCODE = 'FB410', DETAIL = jsonb_build_object('state', h.state)::text;
+    END IF;
+    IF p_amount IS NULL OR p_amount < 0 THEN  -- least() would read NULL as "all there is"
+        RAISE EXCEPTION 'hold % can''t be ended at %', h.id, p_amount USING ERRCODE = 'FB400';
+    END IF;
     -- A frozen wallet's surplus belongs to the receivable; the hold was placed before it froze.
     taken := least(p_amount, h.amount + CASE WHEN a.owed > 0 THEN 0 ELSE a.posted - a.held END);
     written_off := p_amount - taken;

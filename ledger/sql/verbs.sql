@@ -37,22 +37,16 @@ BEGIN
         'balance', ledger__balance(p_account)));
 END $$;
 
--- Reserve: p_amount, or what is available when that is at least p_minimum.
-CREATE OR REPLACE FUNCTION ledger_hold(
+-- Place a hold: of p_amount, or of what is available when that is at least p_minimum.
+CREATE OR REPLACE FUNCTION ledger__place(
     p_account bigint, p_amount bigint, p_minimum bigint, p_kind text, p_lease interval,
-    p_key text, p_metadata jsonb
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+    p_metadata jsonb
+) RETURNS ledger_hold LANGUAGE plpgsql AS $$
 DECLARE
-    v_input jsonb := jsonb_build_object('account', p_account, 'amount', p_amount,
-        'minimum', p_minimum, 'kind', p_kind);
-    v_result jsonb := ledger__replay(p_key, 'hold', v_input);
     a ledger_account;
+    h ledger_hold;
     v_held bigint;
-    v_id uuid := gen_random_uuid();
 BEGIN
-    IF v_result IS NOT NULL THEN
-        RETURN v_result;
-    END IF;
     PERFORM ledger__positive(p_amount);
     PERFORM ledger__positive(p_minimum);
     a := ledger__lock(p_account);
@@ -68,19 +62,39 @@ BEGIN
     END IF;
     UPDATE ledger_account SET held = held + v_held WHERE id = p_account;
     INSERT INTO ledger_hold (id, account_id, kind, amount, lease_until, metadata, created)
-    VALUES (v_id, p_account, p_kind, v_held, clock_timestamp() + p_lease, p_metadata,
-            clock_timestamp());
-    RETURN ledger__record(p_key, 'hold', v_input, jsonb_build_object(
-        'hold', v_id, 'amount', v_held, 'balance', ledger__balance(p_account)));
+    VALUES (gen_random_uuid(), p_account, p_kind, v_held, clock_timestamp() + p_lease, p_metadata,
+            clock_timestamp())
+    RETURNING * INTO h;
+    RETURN h;
 END $$;
 
--- Lock an open hold; an error says how it ended if it has.
+-- Reserve: p_amount, or what is available when that is at least p_minimum.
+CREATE OR REPLACE FUNCTION ledger_hold(
+    p_account bigint, p_amount bigint, p_minimum bigint, p_kind text, p_lease interval,
+    p_key text, p_metadata jsonb
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_input jsonb := jsonb_build_object('account', p_account, 'amount', p_amount,
+        'minimum', p_minimum, 'kind', p_kind);
+    v_result jsonb := ledger__replay(p_key, 'hold', v_input);
+    h ledger_hold;
+BEGIN
+    IF v_result IS NOT NULL THEN
+        RETURN v_result;
+    END IF;
+    h := ledger__place(p_account, p_amount, p_minimum, p_kind, p_lease, p_metadata);
+    RETURN ledger__record(p_key, 'hold', v_input, jsonb_build_object(
+        'hold', h.id, 'amount', h.amount, 'balance', ledger__balance(p_account)));
+END $$;
+
+-- Lock an open hold; an error says how it ended if it has. A paid call's hold is none of the
+-- verbs' business: usage_finish ends it, with the call's record, or it would end without one.
 CREATE OR REPLACE FUNCTION ledger__lock_hold(p_hold uuid) RETURNS ledger_hold
 LANGUAGE plpgsql AS $$
 DECLARE h ledger_hold;
 BEGIN
     SELECT * INTO h FROM ledger_hold WHERE id = p_hold FOR UPDATE;
-    IF h.id IS NULL THEN
+    IF h.id IS NULL OR h.kind = 'call' THEN
         RAISE EXCEPTION 'no hold %', p_hold USING ERRCODE = 'FB404';
     END IF;
     IF h.state <> 'open' THEN
@@ -104,7 +118,7 @@ BEGIN
     IF v_result IS NOT NULL THEN
         RETURN v_result;
     END IF;
-    IF p_amount <> 0 THEN
+    IF p_amount IS DISTINCT FROM 0 THEN
         PERFORM ledger__positive(p_amount);
     END IF;
     h := ledger__lock_hold(p_hold);
@@ -139,16 +153,13 @@ CREATE OR REPLACE FUNCTION ledger_spend(
 DECLARE
     v_input jsonb := jsonb_build_object('account', p_account, 'amount', p_amount);
     v_result jsonb := ledger__replay(p_key, 'spend', v_input);
-    v_hold jsonb;
     h ledger_hold;
     e record;
 BEGIN
     IF v_result IS NOT NULL THEN
         RETURN v_result;
     END IF;
-    v_hold := ledger_hold(p_account, p_amount, p_amount, 'spend', interval '1 minute',
-        p_key || ':hold', p_metadata);
-    h := ledger__lock_hold((v_hold ->> 'hold')::uuid);
+    h := ledger__place(p_account, p_amount, p_amount, 'spend', interval '1 minute', p_metadata);
     e := ledger__end_hold(h, ledger__lock(p_account), p_amount, p_key, p_metadata);
     RETURN ledger__record(p_key, 'spend', v_input, jsonb_build_object(
         'hold', h.id, 'amount', e.taken, 'transfer', e.transfer,
@@ -265,6 +276,11 @@ BEGIN
             a.id, t.debit_id, v_lot + v_other, 'revoke', p_key, t.id,
             p_metadata => p_metadata || jsonb_build_object('lots', v_lots));
     END IF;
+    IF v_lapsed > 0 THEN  -- it left the wallet when it expired; from there it goes back
+        PERFORM ledger__transfer(
+            ledger__system('expired'), t.debit_id, v_lapsed, 'revoke', p_key || ':lapsed', t.id,
+            p_metadata => p_metadata);
+    END IF;
     IF v_owed > 0 THEN
         PERFORM ledger__transfer(
             ledger_account_of(a.owner_id, 'receivable'), t.debit_id, v_owed,
@@ -287,22 +303,28 @@ BEGIN
         'amount', v_before - v_after, 'balance', ledger__balance(p_account));
 END $$;
 
--- Wallets with a lot that is due and has an unheld part, for the hourly look.
-CREATE OR REPLACE FUNCTION ledger_due(p_limit int) RETURNS SETOF bigint LANGUAGE sql AS $$
+-- Wallets with a lot that is due, in pages by ascending id. One whose due lots are held whole is
+-- listed too, and loses nothing yet.
+CREATE OR REPLACE FUNCTION ledger_due(p_after bigint, p_limit int) RETURNS SETOF bigint
+LANGUAGE sql AS $$
     SELECT DISTINCT g.account_id FROM ledger_grant g
     JOIN ledger_account a ON a.id = g.account_id
     WHERE NOT g.exhausted AND g.expires_at <= clock_timestamp() AND a.posted > a.held
-    LIMIT p_limit
+      AND g.account_id > p_after
+    ORDER BY g.account_id LIMIT p_limit
 $$;
 
--- End one hold whose lease ran out (kinds that no other app ends): captured at its checkpoint's
--- cost, released without one. Answers its id, or NULL when there is none. One hold a
--- transaction, so that two sweepers never wait for each other's wallets.
-CREATE OR REPLACE FUNCTION ledger_sweep_one() RETURNS uuid LANGUAGE plpgsql AS $$
+-- End one hold whose lease ran out (kinds that no other app ends), the one given or any: captured
+-- at its checkpoint's cost, released without one. Answers its id, or NULL when there is none, it
+-- was ended or renewed meanwhile, or somebody is at it. One hold a transaction, so that two
+-- sweepers never wait for each other's wallets.
+CREATE OR REPLACE FUNCTION ledger_sweep_one(p_hold uuid DEFAULT NULL) RETURNS uuid
+LANGUAGE plpgsql AS $$
 DECLARE h ledger_hold;
 BEGIN
     SELECT * INTO h FROM ledger_hold
         WHERE state = 'open' AND kind <> 'call' AND lease_until < clock_timestamp()
+          AND (p_hold IS NULL OR id = p_hold)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF h.id IS NULL THEN
         RETURN NULL;

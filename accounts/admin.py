@@ -1,0 +1,205 @@
+"""Users, their API keys, and the roles of staff.
+
+``UserAdmin`` is registered by ``billing.admin``, which adds what a user has and may do.
+"""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts import verbs
+from accounts.models import ApiKey, User
+from common.admin import (
+    BigTableAdmin,
+    ConfirmedForm,
+    ReadOnlyAdmin,
+    confirm,
+    credits,
+    link_to,
+    reason_field,
+)
+
+PREFIX_LENGTH = 9
+
+
+def users_whose_email_begins(term: str, most: int = 100) -> list[int]:
+    """The ids of at most ``most`` users whose address begins with ``term``; by index."""
+    found = User.objects.filter(email__startswith=term.strip().lower())
+    return list(found.values_list("pk", flat=True)[:most])
+
+
+class LowerEmail(forms.ModelForm):  # type: ignore[type-arg]
+    """Addresses are kept in lower case, as the manager does."""
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).lower()
+
+
+class NewUserForm(LowerEmail, UserCreationForm):  # type: ignore[misc]
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class ChangeUserForm(LowerEmail, UserChangeForm):  # type: ignore[misc]
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@display(
+    description="state", label={"active": "success", "expired": "warning", "revoked": "danger"}
+)
+def key_state(_admin: Any, key: ApiKey) -> str:
+    if key.revoked_at:
+        return "revoked"
+    return "active" if key.is_active else "expired"
+
+
+class ApiKeyInline(TabularInline):
+    """A user's keys; each is revoked on its own page."""
+
+    model = ApiKey
+    fields = ("name", "prefix", "key_state", "last_used_at", "expires_at", "created_at")
+    readonly_fields = fields
+    extra = 0
+    show_change_link = True
+    verbose_name_plural = "API keys"
+    key_state = key_state
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc, type-arg]
+    """People. They are deactivated, not deleted: the books keep their transfers."""
+
+    form = ChangeUserForm
+    add_form = NewUserForm
+    change_password_form = AdminPasswordChangeForm
+    ordering = ("-pk",)
+    list_display = ("email", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email__startswith",)
+    search_help_text = "how the e-mail address begins"
+    readonly_fields = ("last_login", "date_joined")
+    filter_horizontal = ("groups",)
+    inlines = (ApiKeyInline,)
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("email", "password", "is_active")}),
+        ("Staff", {"fields": ("is_staff", "is_superuser", "groups"), "classes": ["collapse"]}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return self.inlines if obj else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        return super().get_search_results(request, queryset, search_term.lower())
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = tuple(super().get_readonly_fields(request, obj))
+        if not request.user.is_superuser:  # nobody makes themselves more than they are
+            fixed += ("is_staff", "is_superuser", "groups")
+        return fixed
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return super().has_change_permission(request, obj) and not above
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RevokeForm(ConfirmedForm):
+    reason = reason_field("Kept in the key's history.")
+
+    def summary(self) -> str:
+        return "The key stops working at once and for good."
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Keys, without their secrets, which nobody has but their owners."""
+
+    ordering = ("-id",)
+    list_display = ("name", "prefix", "owner", "key_state", "last_used_at", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("prefix",)
+    search_help_text = "how the key begins (fb_…), or its owner's e-mail address"
+    fields = (
+        "name", "prefix", "owner", "key_state", "scopes", "cap", "created_at", "expires_at",
+        "last_used_at", "revoked_at",
+    )  # fmt: skip
+    readonly_fields = fields
+    actions_detail = ("revoke",)
+    key_state = key_state
+    cap = credits("monthly_cap", "monthly cap, credits")
+
+    @admin.display(description="owner")
+    def owner(self, key: ApiKey) -> str:
+        return link_to(key.user)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey], search_term: str
+    ) -> tuple[QuerySet[ApiKey], bool]:
+        term = search_term.strip()
+        if term.startswith("fb_"):
+            return queryset.filter(prefix__startswith=term[:PREFIX_LENGTH]), False
+        if term:
+            return queryset.filter(user__in=users_whose_email_begins(term)), False
+        return queryset, False
+
+    @action(
+        description="Revoke",
+        url_path="revoke",
+        permissions=["accounts.change_apikey"],
+        icon="block",
+        variant=ActionVariant.DANGER,
+    )
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.get_object(request, object_id)
+
+        def act(form: RevokeForm) -> str:
+            assert key is not None
+            done = verbs.revoke_key(key=key)
+            if not done:
+                return f"The key {key} was revoked already."
+            return f"Revoked {key}: {form.cleaned_data['reason']}"
+
+        return confirm(
+            request,
+            model_admin=self,
+            target=key,
+            permission="accounts.change_apikey",
+            title="Revoke an API key",
+            form_class=RevokeForm,
+            act=act,
+        )
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RoleAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    """Roles of staff: named sets of permissions."""

@@ -1,0 +1,203 @@
+"""What every app's admin is made of: credits instead of microcredits, records that stay as they
+are, pages that do not count a million rows, and actions that ask before they act."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from common.errors import FareboxError
+from common.money import format_credits, parse_credits
+
+COUNT_UP_TO = 1_000
+
+
+class EstimatingPaginator(Paginator):
+    """Counts exactly up to 1,000 rows; beyond, a whole table's size is PostgreSQL's estimate.
+
+    A filtered list that is longer ends at its 1,000th row: narrow the filter to see more.
+    """
+
+    @cached_property
+    def count(self) -> int:
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        counted = rows.order_by()[: COUNT_UP_TO + 1].count()
+        if counted <= COUNT_UP_TO or rows.query.where:
+            return min(counted, COUNT_UP_TO)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
+                [rows.model._meta.db_table],
+            )
+            return max(cursor.fetchone()[0], counted)
+
+
+class BigTableAdmin(ModelAdmin):
+    """A list that costs the same with a thousand rows and with a million."""
+
+    paginator = EstimatingPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_filter_sheet = True
+
+
+class ReadOnlyAdmin(BigTableAdmin):
+    """Records: nobody adds, changes or deletes one, not even by address or action."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def credits(field: str, description: str | None = None) -> Callable[[Any, Any], str]:
+    """A column that shows a field of microcredits as credits."""
+
+    @admin.display(description=description or field.replace("_", " "), ordering=field)
+    def column(_admin: Any, row: Any) -> str:
+        value = getattr(row, field)
+        return "-" if value is None else format_html("<code>{}</code>", format_credits(value))
+
+    return column
+
+
+def link_to(target: Model | None, text: object = None) -> str:
+    """A link to an object's admin page; a dash for nothing."""
+    if target is None:
+        return "-"
+    meta = target._meta
+    try:
+        address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])
+    except NoReverseMatch:
+        return str(text or target)
+    return format_html(
+        '<a href="{}" class="text-primary-700 dark:text-primary-400 underline">{}</a>',
+        address,
+        text or target,
+    )
+
+
+def is_uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text.strip())
+    except ValueError:
+        return None
+
+
+class CreditsFormField(forms.Field):
+    """An amount typed as credits, ``"0.25"``; its value is whole microcredits, exactly."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def __init__(self, *, least: int = 0, **kwargs: Any) -> None:
+        kwargs.setdefault("widget", UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}))
+        super().__init__(**kwargs)
+        self.least = least
+
+    def prepare_value(self, value: Any) -> Any:
+        return format_credits(value) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> int | None:
+        if value in self.empty_values:
+            return None
+        try:
+            amount = parse_credits(str(value).strip())
+        except ValueError as error:
+            raise forms.ValidationError(f"The amount {error}.") from None
+        if amount < self.least:
+            raise forms.ValidationError(f"At least {format_credits(self.least)} credits.")
+        return amount
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(initial != self.to_python(data))
+        except forms.ValidationError:
+            return True
+
+
+class ConfirmedForm(forms.Form):
+    """A form that is shown again before it counts. ``token`` makes sending it twice count once."""
+
+    token = forms.UUIDField(widget=forms.HiddenInput)
+
+    def summary(self) -> str:
+        """What will happen, in a sentence, once the form is valid."""
+        raise NotImplementedError
+
+    def confirmed_fields(self) -> list[forms.BoundField]:
+        """The visible fields, for the page that asks once more."""
+        return [self[name] for name in self.fields if name != "token"]
+
+
+def reason_field(help_text: str = "Kept with the transfer, and in the history.") -> forms.CharField:
+    return forms.CharField(
+        max_length=300,
+        strip=True,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text=help_text,
+    )
+
+
+def confirm(
+    request: HttpRequest,
+    *,
+    model_admin: ModelAdmin,
+    target: Model | None,
+    permission: str,
+    title: str,
+    form_class: type[Any],
+    act: Callable[[Any], str],
+    **form_arguments: Any,
+) -> HttpResponse:
+    """Ask, show what will happen, and do it on the second POST; then say what was done.
+
+    ``act`` is given the valid form and answers the sentence for the message and the history. What
+    it refuses (``FareboxError``) is shown on the form. Without ``permission`` it is a 403.
+    """
+    if target is None or not request.user.has_perm(permission):
+        raise PermissionDenied
+    meta = target._meta
+    back = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])
+    form = form_class(
+        data=request.POST if request.method == "POST" else None,
+        initial={"token": uuid.uuid4()},
+        **form_arguments,
+    )
+    ready = request.method == "POST" and form.is_valid() and "edit" not in request.POST
+    if ready and "confirmed" in request.POST:
+        try:
+            said = act(form)
+        except FareboxError as error:
+            form.add_error(None, error.message)
+            ready = False
+        else:
+            model_admin.log_change(request, target, said)
+            messages.success(request, said)
+            return HttpResponseRedirect(back)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "opts": meta,
+        "original": target,
+        "form": form,
+        "back": back,
+        "ready": ready,
+    }
+    return TemplateResponse(request, "admin/confirm.html", context)

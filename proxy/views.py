@@ -1,0 +1,27 @@
+"""The proxy's one address that Django answers."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import ApiKey
+from common.openapi import errors
+from proxy.quote import quote
+from proxy.serializers import QuotedRequestSerializer, QuoteSerializer
+
+
+class QuoteView(APIView):
+    @extend_schema(
+        operation_id="quote",
+        summary="What a request would hold now, and cost at most",
+        description="Takes the body that would be sent to `/v1/chat/completions` or "
+        "`/v1/messages`. Nothing is sent, held or counted.",
+        request=QuotedRequestSerializer,
+        responses={200: QuoteSerializer, **errors(400, 401, 403, 404, 413, 429, 503)},
+        tags=["usage"],
+    )
+    def post(self, request: Request) -> Response:
+        key = request.auth if isinstance(request.auth, ApiKey) else None
+        found = quote(user=request.user, key=key, raw=request.body)
+        return Response(QuoteSerializer(found).data)

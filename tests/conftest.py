@@ -1,0 +1,147 @@
+"""What every test may use: a database that can be written for real, and people with wallets.
+
+Ask for ``clean_books`` to work with real commits: other connections, threads and processes see
+them. Afterwards every table is emptied but for what migrations put there (system accounts, plans,
+content types, permissions). A test whose one connection is enough may be marked
+``@pytest.mark.django_db`` instead and is rolled back; ``reconcile`` needs ``clean_books``, since
+it proves what is committed. Don't use both in one test.
+
+``user``, ``wallet``, ``api_key``, ``fund``: somebody with an empty wallet and a key, and a way to
+fill it. They work in either kind of test, and ask for ``clean_books`` in one that is not marked.
+
+``connect()`` opens a psycopg connection of its own to the same database (autocommit, closed after
+the test), ``dsn`` is its address; ``on(connection, verb, ...)`` in ``tests.racing`` calls a verb
+there. Under xdist every worker has a database of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.db.models.signals import post_migrate
+from psycopg.conninfo import make_conninfo
+
+from accounts import verbs as accounts
+from accounts.models import User
+from accounts.verbs import IssuedKey
+from ledger import verbs
+
+KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The test database: commits are real, but nobody waits for the disk."""
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        connection.close()
+        connection.close_pool()
+    # pytest-django's own transactional tests flush everything; this puts the start back.
+    post_migrate.connect(_plant_after_flush, sender=apps.get_app_config("usage"))
+
+
+@pytest.fixture
+def clean_books(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """Real commits; afterwards the database is as the migrations left it."""
+    assert not _is_marked(request), "clean_books and django_db exclude each other"
+    with django_db_blocker.unblock():
+        yield
+        tables = ", ".join(
+            connection.ops.quote_name(table)
+            for table in connection.introspection.django_table_names(only_existing=True)
+            if table not in KEPT
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(f"TRUNCATE {tables}")
+        _plant()
+        connection.close()
+
+
+def _plant() -> None:
+    """Put back what migrations wrote: the accounts that belong to nobody, and the plans."""
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
+    import_module("billing.migrations.0002_plans").make_plans(apps, None)
+
+
+def _plant_after_flush(**_: Any) -> None:
+    _plant()
+
+
+def _is_marked(request: pytest.FixtureRequest) -> bool:
+    wanted = {"db", "transactional_db", "django_db_reset_sequences", "live_server"}
+    return request.node.get_closest_marker("django_db") is not None or bool(
+        wanted & set(request.fixturenames)
+    )
+
+
+@pytest.fixture
+def _writable(request: pytest.FixtureRequest) -> None:
+    if not _is_marked(request):
+        request.getfixturevalue("clean_books")
+
+
+@pytest.fixture
+def user(_writable: None) -> User:
+    """Somebody on the default plan."""
+    return accounts.create_user(email="rider@example.com")
+
+
+@pytest.fixture
+def wallet(user: User) -> int:
+    """The id of ``user``'s wallet; it is empty."""
+    return verbs.wallet_of(user=user.pk)
+
+
+@pytest.fixture
+def api_key(user: User) -> IssuedKey:
+    """A key of ``user``; ``api_key.secret`` is what a client sends."""
+    return accounts.issue_key(user=user, name="test")
+
+
+@pytest.fixture
+def fund(_writable: None) -> Callable[..., verbs.Granted]:
+    """``fund(wallet, 1_000_000)``: credits that were bought and don't expire."""
+    number = iter(range(1, 1_000_000))
+
+    def fund(account: int, amount: int, **options: Any) -> verbs.Granted:
+        options = {"kind": "purchase", "key": f"fund:{next(number)}"} | options
+        return verbs.grant(account=account, amount=amount, **options)
+
+    return fund
+
+
+@pytest.fixture
+def dsn(_writable: None) -> str:
+    """A libpq address of this worker's test database."""
+    settings = connection.settings_dict
+    return make_conninfo(
+        dbname=settings["NAME"],
+        user=settings["USER"] or None,
+        password=settings["PASSWORD"] or None,
+        host=settings["HOST"] or None,
+        port=settings["PORT"] or None,
+        options=settings["OPTIONS"].get("options"),
+    )
+
+
+@pytest.fixture
+def connect(dsn: str) -> Iterator[Callable[..., psycopg.Connection[Any]]]:
+    """Opens connections of the test's own, in autocommit; closes them afterwards."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def connect(*, autocommit: bool = True) -> psycopg.Connection[Any]:
+        opened.append(psycopg.connect(dsn, autocommit=autocommit))
+        return opened[-1]
+
+    yield connect
+    for conn in opened:
+        conn.close()

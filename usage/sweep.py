@@ -1,0 +1,13 @@
+"""Ending the paid calls of processes that died."""
+
+from ledger.models import Hold
+from ledger.sweep import end_each
+
+
+def sweep() -> int:
+    """End calls whose lease ran out, at most a batch; answers how many this call ended.
+
+    A call is paid to its last checkpoint, or released without one, and recorded as swept. Usage
+    that still arrives is set right by ``usage.calls.finish``.
+    """
+    return end_each(Hold.objects.filter(kind="call"), "usage_sweep_one")

@@ -1,0 +1,12 @@
+"""What Celery runs for paid calls; when is said in ``config.schedule``."""
+
+from celery import shared_task
+
+import ledger.sweep
+import usage.sweep
+
+
+@shared_task
+def sweep() -> int:
+    """End every hold whose lease ran out: paid calls, then all other kinds."""
+    return usage.sweep.sweep() + ledger.sweep.sweep()
