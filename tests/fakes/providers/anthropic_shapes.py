@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .behaviour import Behaviour, Usage
@@ -117,7 +118,7 @@ def _frames(message: dict[str, Any], script: Script, behaviour: Behaviour) -> li
     # Like the real one, the first event already counts a token, if there is any to count.
     early = 1 if not script.hidden and script.usage.output else 0
     if behaviour.report_usage:
-        so_far = Usage(**(vars(script.usage) | {"output": script.hidden + early, "reasoning": 0}))
+        so_far = replace(script.usage, output=script.hidden + early, reasoning=0)
         message = message | {"usage": usage_shape(so_far)}
     frames = [Frame(_event("message_start", message=message), script.hidden + early)]
     block, index, pinged = -1, -1, False

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .http11 import MAX_HEAD, BadRequest, Head, take_chunked
 from .player import play
@@ -48,8 +48,8 @@ class Connection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do not descend from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
         self._server.register.changed()
 

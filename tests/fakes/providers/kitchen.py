@@ -93,12 +93,12 @@ class Kitchen:
         """The record of this request, with the plan of its answer."""
         number = self.register.next_number()
         key = (head.path, head.headers.get("anthropic-version", ""), body)
-        kept = self._plans.get(key) if self.keep_plans and head.verified else None
-        if kept is not None and self.menu.is_plain:
+        kept = self._plans.get(key) if self.keep_plans and self.menu.is_plain else None
+        if kept is not None and self._is_verified(head):
             plan, model, stream = kept
         else:
             plan, model, stream = self._cook(head, body, number)
-            keep = self.keep_plans and head.verified and self.menu.is_plain
+            keep = self.keep_plans and plan.status == 200 and self.menu.is_plain
             if keep and len(body) < _KEPT_BODY:
                 if len(self._plans) >= _KEPT_PLANS:
                     self._plans.clear()
@@ -111,11 +111,10 @@ class Kitchen:
         return served
 
     def _cook(self, head: Head, body: bytes, number: int) -> tuple[Plan, str, bool]:
-        openai = _protocol(head) == "openai"
-        shapes: ModuleType = openai_shapes if openai else anthropic_shapes
-        key = self.openai_key if openai else self.anthropic_key
+        shapes, key = self._provider(head)
         try:
             shapes.check_key(head.headers, key)
+            head.verified = True
             if head.method == "GET" and head.path.startswith("/v1/models"):
                 return self._models_answer(shapes, head.path), "", False
             if (head.method, head.path) not in (
@@ -126,7 +125,6 @@ class Kitchen:
             ask = shapes.read(body, head.headers)
         except Refused as refused:
             return _refusal(shapes, refused, Behaviour()), "", False
-        head.verified = True
         behaviour = self.menu.choose(ask.model, ask.words)
         fault = behaviour.fault
         if fault and fault.does == "error" and (not ask.stream or fault.at == "status"):
@@ -142,6 +140,21 @@ class Kitchen:
         if behaviour.line_end != "\n" and plan.streamed:
             _end_lines(plan, behaviour.line_end.encode())
         return plan, ask.model, ask.stream
+
+    def _provider(self, head: Head) -> tuple[ModuleType, str]:
+        if _protocol(head) == "openai":
+            return openai_shapes, self.openai_key
+        return anthropic_shapes, self.anthropic_key
+
+    def _is_verified(self, head: Head) -> bool:
+        if not head.verified:
+            shapes, key = self._provider(head)
+            try:
+                shapes.check_key(head.headers, key)
+            except Refused:
+                return False
+            head.verified = True
+        return True
 
     def _models_answer(self, shapes: ModuleType, path: str) -> Plan:
         name = path.removeprefix("/v1/models").removeprefix("/")

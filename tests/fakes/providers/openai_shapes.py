@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .behaviour import Behaviour, Usage
@@ -210,8 +211,8 @@ def _choice(script: Script, index: int) -> dict[str, Any]:
 def _times(usage: Usage, choices: int) -> Usage:
     if choices == 1:
         return usage
-    many = {"output": (usage.output or 0) * choices, "reasoning": usage.reasoning * choices}
-    return Usage(**(vars(usage) | many))
+    output, reasoning = (usage.output or 0) * choices, usage.reasoning * choices
+    return replace(usage, output=output, reasoning=reasoning)
 
 
 def usage_shape(usage: Usage) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from .behaviour import Usage
@@ -82,7 +82,7 @@ class Served:
             return Usage(input=0, output=0)
         output = self.tokens_sent
         reasoning = min(whole.reasoning, output)
-        return Usage(**(vars(whole) | {"output": output, "reasoning": reasoning}))
+        return replace(whole, output=output, reasoning=reasoning)
 
     @property
     def input_tokens(self) -> int:
