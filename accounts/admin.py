@@ -38,23 +38,21 @@ def users_whose_email_begins(term: str, most: int = 100) -> list[int]:
     return list(found.values_list("pk", flat=True)[:most])
 
 
-class LowerEmail(forms.ModelForm):  # type: ignore[type-arg]
+class LowerEmail(forms.ModelForm):
     """Addresses are kept in lower case, as the manager does."""
 
     def clean_email(self) -> str:
         return str(self.cleaned_data["email"]).lower()
 
 
-class NewUserForm(LowerEmail, UserCreationForm):  # type: ignore[misc]
+class NewUserForm(LowerEmail, UserCreationForm):
     class Meta:
         model = User
         fields = ("email",)
 
 
-class ChangeUserForm(LowerEmail, UserChangeForm):  # type: ignore[misc]
-    class Meta:
-        model = User
-        fields = "__all__"
+class ChangeUserForm(LowerEmail, UserChangeForm):
+    """The admin names its model and fields."""
 
 
 @display(
@@ -70,12 +68,16 @@ class ApiKeyInline(TabularInline):
     """A user's keys; each is revoked on its own page."""
 
     model = ApiKey
-    fields = ("name", "prefix", "key_state", "last_used_at", "expires_at", "created_at")
+    fields = ("key", "prefix", "key_state", "last_used_at", "expires_at", "created_at")
     readonly_fields = fields
     extra = 0
-    show_change_link = True
+    hide_title = True
     verbose_name_plural = "API keys"
     key_state = key_state
+
+    @admin.display(description="name")
+    def key(self, key: ApiKey) -> str:
+        return link_to(key, key.name)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -87,18 +89,18 @@ class ApiKeyInline(TabularInline):
         return False
 
 
-class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc, type-arg]
+class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
     """People. They are deactivated, not deleted: the books keep their transfers."""
 
     form = ChangeUserForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
     ordering = ("-pk",)
-    list_display = ("email", "is_active", "is_staff", "date_joined")
+    list_display: Any = ("email", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff")
     search_fields = ("email__startswith",)
     search_help_text = "how the e-mail address begins"
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields: ClassVar[Any] = ("last_login", "date_joined")
     filter_horizontal = ("groups",)
     inlines = (ApiKeyInline,)
     fieldsets: ClassVar[Any] = (
@@ -169,10 +171,13 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             return queryset.filter(user__in=users_whose_email_begins(term)), False
         return queryset, False
 
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("accounts.change_apikey")
+
     @action(
         description="Revoke",
         url_path="revoke",
-        permissions=["accounts.change_apikey"],
+        permissions=["revoke"],
         icon="block",
         variant=ActionVariant.DANGER,
     )
@@ -190,7 +195,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             request,
             model_admin=self,
             target=key,
-            permission="accounts.change_apikey",
+            allowed=self.has_revoke_permission(request),
             title="Revoke an API key",
             form_class=RevokeForm,
             act=act,
@@ -201,5 +206,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class RoleAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class RoleAdmin(DjangoGroupAdmin, ModelAdmin):
     """Roles of staff: named sets of permissions."""

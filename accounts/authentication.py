@@ -33,6 +33,13 @@ def presented_keys(request: Request) -> list[str]:
     return given
 
 
+def user_of(request: Request) -> User:
+    """Who is calling, in a view that lets only known users in."""
+    user = request.user
+    assert isinstance(user, User), "the view's permissions let nobody else in"
+    return user
+
+
 class ApiKeyAuthentication(BaseAuthentication):
     """``Authorization: Bearer fb_…`` or ``x-api-key: fb_…``; ``request.auth`` is the ``ApiKey``.
 

@@ -10,7 +10,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
     """Both ways to present a key, for the OpenAPI description."""
 
     target_class = ApiKeyAuthentication
-    name = ["bearerKey", "headerKey"]  # type: ignore[assignment]
+    name = ["bearerKey", "headerKey"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
         """Either of the two; one dictionary of both would ask for both at once."""

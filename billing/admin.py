@@ -41,12 +41,10 @@ STATUSES = {
 }  # fmt: skip
 
 
-class PlanForm(forms.ModelForm):  # type: ignore[type-arg]
-    monthly_allowance = CreditsFormField(help_text="credits a period, such as 100 or 0.5")
+class PlanForm(forms.ModelForm):
+    """Amounts are typed as credits; there is always exactly one default plan."""
 
-    class Meta:
-        model = Plan
-        fields = "__all__"
+    monthly_allowance = CreditsFormField(help_text="credits a period, such as 100 or 0.5")
 
     def clean_is_default(self) -> bool:
         wanted = bool(self.cleaned_data["is_default"])
@@ -56,13 +54,10 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]
             )
         return wanted
 
-    def validate_constraints(self) -> None:
-        """But for "one default plan": saving one as the default takes it from the other."""
-        exclude = self._get_validation_exclusions() | {"is_default"}
-        try:
-            self.instance.validate_constraints(exclude=exclude)
-        except forms.ValidationError as error:
-            self._update_errors(error)
+    def _get_validation_exclusions(self) -> set[str]:
+        """Not "one default plan": saving one as the default takes it from the other."""
+        usual = super()._get_validation_exclusions()  # type: ignore[misc]
+        return {*usual, "is_default"}
 
 
 @admin.register(Plan)
@@ -154,8 +149,20 @@ class EntitlementAdmin(ReadOnlyAdmin):
 class AccountHolderAdmin(UserAdmin):
     """A user with plan and wallet; credits are granted and plans assigned here."""
 
-    list_display = ("email", "plan", "available", "is_active", "is_staff", "date_joined")
-    readonly_fields = (*UserAdmin.readonly_fields, "plan_now", "wallet_now", "elsewhere")
+    list_display: Any = (
+        "email",
+        "plan",
+        "available",
+        "is_active",
+        "is_staff",
+        "date_joined",
+    )
+    readonly_fields: ClassVar[Any] = (
+        *UserAdmin.readonly_fields,
+        "plan_now",
+        "wallet_now",
+        "elsewhere",
+    )
     actions_detail = ("grant_credits", "assign_plan")
     fieldsets: ClassVar[Any] = (
         UserAdmin.fieldsets[0],
@@ -214,16 +221,19 @@ class AccountHolderAdmin(UserAdmin):
         return format_html_join(
             " · ",
             '<a class="text-primary-700 dark:text-primary-400 underline" href="{}?{}">{}</a>',
-            (
-                (reverse(f"admin:{page}_changelist"), query, name)
-                for name, page in pages.items()
-            ),
+            ((reverse(f"admin:{page}_changelist"), query, name) for name, page in pages.items()),
         )
+
+    def has_grant_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("ledger.add_grant")
+
+    def has_assign_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("billing.change_entitlement")
 
     @action(
         description="Grant credits",
         url_path="grant",
-        permissions=["ledger.add_grant"],
+        permissions=["grant"],
         icon="add_card",
         variant=ActionVariant.PRIMARY,
     )
@@ -233,7 +243,7 @@ class AccountHolderAdmin(UserAdmin):
             request,
             model_admin=self,
             target=user,
-            permission="ledger.add_grant",
+            allowed=self.has_grant_permission(request),
             title="Grant credits",
             form_class=GrantForm,
             act=lambda form: grant(user, form, request.user),
@@ -243,7 +253,7 @@ class AccountHolderAdmin(UserAdmin):
     @action(
         description="Assign plan",
         url_path="plan",
-        permissions=["billing.change_entitlement"],
+        permissions=["assign"],
         icon="workspace_premium",
     )
     def assign_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -258,7 +268,7 @@ class AccountHolderAdmin(UserAdmin):
             request,
             model_admin=self,
             target=user,
-            permission="billing.change_entitlement",
+            allowed=self.has_assign_permission(request),
             title="Assign a plan",
             form_class=AssignPlanForm,
             act=act,

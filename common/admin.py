@@ -160,7 +160,7 @@ def confirm(
     *,
     model_admin: ModelAdmin,
     target: Model | None,
-    permission: str,
+    allowed: bool,
     title: str,
     form_class: type[Any],
     act: Callable[[Any], str],
@@ -169,9 +169,10 @@ def confirm(
     """Ask, show what will happen, and do it on the second POST; then say what was done.
 
     ``act`` is given the valid form and answers the sentence for the message and the history. What
-    it refuses (``FareboxError``) is shown on the form. Without ``permission`` it is a 403.
+    it refuses (``FareboxError``) is shown on the form. Whom ``allowed`` does not cover gets
+    a 403.
     """
-    if target is None or not request.user.has_perm(permission):
+    if target is None or not allowed:
         raise PermissionDenied
     meta = target._meta
     back = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])

@@ -103,7 +103,7 @@ def _of_drf(exc: drf_errors.APIException) -> errors.FareboxError | None:
             return MediaTypeRefused("Send JSON, with 'Content-Type: application/json'.")
         case drf_errors.Throttled():
             return errors.RateLimited(
-                "Too many requests; slow down.", retry_after=ceil(exc.wait or 1)
+                "Too many requests; slow down.", retry_after=ceil(getattr(exc, "wait", None) or 1)
             )
     return errors.BadInput(text) if 400 <= exc.status_code < 500 else None
 

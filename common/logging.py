@@ -17,13 +17,23 @@ _SECRET_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SE
 _KEY_SHAPES = re.compile(r"\b(fb_[0-9A-Za-z]{6})[0-9A-Za-z]{40}\b|\b(sk|rk|whsec)[-_][\w-]{8,}")
 
 
+# The secrets of this process, read once: the environment is slow to ask, and every call is logged.
+_secrets: list[str] = []
+
+
+def _read_secrets() -> None:
+    values = (os.environ.get(name, "").strip() for name in _SECRET_NAMES)
+    _secrets[:] = [value for value in values if len(value) >= 8]
+
+
 def scrub(text: str) -> str:
     """``text`` with everything that looks like a secret replaced by ``[secret]``."""
-    for name in _SECRET_NAMES:
-        value = os.environ.get(name, "").strip()
-        if len(value) >= 8 and value in text:
+    for value in _secrets:
+        if value in text:
             text = text.replace(value, "[secret]")
-    return _KEY_SHAPES.sub(lambda match: f"{match[1]}[secret]" if match[1] else "[secret]", text)
+    if "fb_" in text or "sk" in text or "rk" in text or "whsec" in text:
+        return _KEY_SHAPES.sub(lambda match: f"{match[1] or ''}[secret]", text)
+    return text
 
 
 def _scrub_event(
@@ -42,6 +52,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def configure(config: dict[str, Any]) -> None:
     """Set up structlog and the standard library's logging alike (``LOGGING_CONFIG``)."""
+    _read_secrets()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

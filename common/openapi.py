@@ -54,7 +54,7 @@ def errors(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
         kind, code, message = _ERRORS[status]
         body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
         if status == 400:
-            body["error"]["param"] = "limit"  # type: ignore[assignment]
+            body["error"]["param"] = "limit"
         answers[status, "application/json"] = OpenApiResponse(
             ErrorSerializer, description=code, examples=[OpenApiExample(code, value=body)]
         )

@@ -1,4 +1,4 @@
-"""The front page, and what an error looks like outside a view: JSON under ``/api/``, else a page."""
+"""The front page, and errors outside of any view: JSON under ``/api/``, a page elsewhere."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -24,7 +24,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "model": "" if has_provider else DEMO_MODEL,
             "payments": settings.ENABLE_PAYMENTS,
             "credit_name": settings.CREDIT_NAME,
-            "credit_price": settings.CREDIT_PRICE_USD.normalize(),
+            "credit_price": settings.CREDIT_PRICE_USD,
         },
     )
 
@@ -55,4 +55,4 @@ def _respond(request: HttpRequest, error: errors.FareboxError) -> HttpResponse:
     if request.path_info.startswith("/api/"):
         return answer(error)
     # No request is given: no context processor may look at a session or a database that is away.
-    return render(None, "error.html", {"error": error}, status=error.status)  # type: ignore[arg-type]
+    return render(None, "error.html", {"error": error}, status=error.status)

@@ -66,6 +66,22 @@ def names(name: str, default: tuple[str, ...] = ()) -> list[str]:
     return [word.strip() for word in text(name).split(",") if word.strip()] or list(default)
 
 
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of ``allowed``, in upper case."""
+    value = text(name, default).upper()
+    if value not in allowed:
+        raise _fail(name, f"must be one of {', '.join(allowed)}")
+    return value
+
+
+def redis(name: str, default: str) -> str:
+    """The address of a Redis or Valkey server."""
+    value = text(name, default)
+    if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise _fail(name, "must be a redis://, rediss:// or unix:// address")
+    return value
+
+
 def url(name: str, default: str = "") -> str:
     """An http(s) address without a trailing slash. Plain http is taken on loopback only."""
     value = text(name, default).rstrip("/")

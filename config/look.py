@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {
@@ -46,6 +47,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    "STYLES": [lambda request: static("admin.css")],
     "DASHBOARD_CALLBACK": "ledger.dashboard.dashboard",
     "COLORS": {
         "primary": {

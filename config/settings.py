@@ -94,7 +94,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
 }
@@ -111,9 +111,12 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+LOGIN_REDIRECT_URL = "/admin/"
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["config.formats"]
 
 # Where bin/dev keeps its state: the embedded servers' data, and the demo user's key.
 FAREBOX_HOME = Path(env.text("FAREBOX_HOME", str(BASE_DIR / ".farebox")))
@@ -169,7 +172,7 @@ ANTHROPIC_API_KEY = env.text("ANTHROPIC_API_KEY")
 ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
 PROXY_POOL_SIZE = env.whole("PROXY_POOL_SIZE", 16, least=1, most=500)
 MAX_REQUEST_BYTES = env.whole("MAX_REQUEST_BYTES", 20 * 1024 * 1024, least=1024)
-MAX_JSON_DEPTH = env.whole("MAX_JSON_DEPTH", 64, least=4, most=500)
+MAX_JSON_DEPTH = env.whole("MAX_JSON_DEPTH", 64, least=4, most=200)
 MAX_CHOICES = env.whole("MAX_CHOICES", 8, least=1, most=128)
 DEFAULT_MAX_OUTPUT_TOKENS = env.whole("DEFAULT_MAX_OUTPUT_TOKENS", 16_384, least=1)
 MIN_OUTPUT_TOKENS = env.whole("MIN_OUTPUT_TOKENS", 16, least=1)
@@ -208,6 +211,6 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
-LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING_CONFIG = "common.logging.configure"
 LOGGING = {"level": LOG_LEVEL, "json": env.flag("LOG_JSON", not DEBUG)}

@@ -26,7 +26,7 @@ def label_of(account: Account) -> str:
 
 def pretty(value: Any) -> str:
     return format_html(
-        '<pre class="whitespace-pre-wrap break-words">{}</pre>',
+        '<pre class="fb-text">{}</pre>',
         json.dumps(value, indent=2, ensure_ascii=False),
     )
 
@@ -70,13 +70,13 @@ class TransferAdmin(ReadOnlyAdmin):
     """Each movement of credits, and for those that staff made, who did it and why."""
 
     ordering = ("-id",)
-    list_display = ("id", "created", "kind", "amount_", "source", "target", "key")
+    list_display = ("id", "created", "kind", "amount_", "source", "target", "cause")
     list_select_related = ("debit__owner", "credit__owner")
     list_filter = ("kind",)
     search_fields = ("key",)
     search_help_text = "how the key or the user's e-mail address begins, or a hold's or call's id"
     fields = (
-        "id", "created", "kind", "amount_", "source", "target", "by", "reason", "key",
+        "id", "created", "kind", "amount_", "source", "target", "by", "reason", "key_",
         "reverses_", "hold_", "details",
     )  # fmt: skip
     readonly_fields = fields
@@ -100,6 +100,15 @@ class TransferAdmin(ReadOnlyAdmin):
     @admin.display(description="reason")
     def reason(self, transfer: Transfer) -> str:
         return str(transfer.metadata.get("reason", "-"))
+
+    @admin.display(description="key")
+    def cause(self, transfer: Transfer) -> str:
+        short = transfer.key if len(transfer.key) <= 14 else f"{transfer.key[:13]}…"
+        return format_html('<code title="{}">{}</code>', transfer.key, short)
+
+    @admin.display(description="key")
+    def key_(self, transfer: Transfer) -> str:
+        return format_html('<code class="fb-text">{}</code>', transfer.key)
 
     @admin.display(description="reverses")
     def reverses_(self, transfer: Transfer) -> str:

@@ -125,32 +125,25 @@ HOLDS = [
         SELECT h.id, h.captured, coalesce(t.transfers, 0) AS transfers,
                coalesce(t.amount, 0) AS amount
         FROM ledger_hold h
-        LEFT JOIN (SELECT hold_id, count(*) AS transfers, sum(amount) AS amount
-                   FROM ledger_transfer WHERE kind = 'capture' GROUP BY hold_id) t
-            ON t.hold_id = h.id
+        LEFT JOIN (SELECT hold_id, debit_id, count(*) AS transfers, sum(amount) AS amount
+                   FROM ledger_transfer WHERE kind = 'capture' GROUP BY hold_id, debit_id) t
+            ON t.hold_id = h.id AND t.debit_id = h.account_id
         WHERE h.state = 'captured'
           AND (t.transfers IS DISTINCT FROM 1 OR t.amount IS DISTINCT FROM h.captured)
         """,
         "hold {id}: captured is {captured}, and {transfers} captures moved {amount}",
     ),
     Check(
-        "captured from its wallet",
+        "capture of a captured hold",
         """
-        SELECT t.id, t.amount, t.debit_id, t.hold_id AS hold, h.account_id
-        FROM ledger_transfer t JOIN ledger_hold h ON h.id = t.hold_id
-        WHERE t.kind = 'capture' AND h.state = 'captured' AND t.debit_id <> h.account_id
+        SELECT t.id, t.amount, t.debit_id, t.hold_id AS hold
+        FROM ledger_transfer t
+        LEFT JOIN ledger_hold h
+            ON h.id = t.hold_id AND h.account_id = t.debit_id AND h.state = 'captured'
+        WHERE t.kind = 'capture' AND h.id IS NULL
         """,
-        "transfer {id}: captured {amount} from account {debit_id}, its hold {hold} is of account"
-        " {account_id}",
-    ),
-    Check(
-        "capture without a captured hold",
-        """
-        SELECT t.id, t.amount, t.hold_id AS hold, coalesce(h.state, 'missing') AS state
-        FROM ledger_transfer t LEFT JOIN ledger_hold h ON h.id = t.hold_id
-        WHERE t.kind = 'capture' AND h.state IS DISTINCT FROM 'captured'
-        """,
-        "transfer {id}: captured {amount} from hold {hold}, which is {state}",
+        "transfer {id}: captured {amount} from account {debit_id}, where {hold} is no captured"
+        " hold",
     ),
     Check(
         "stale hold",
@@ -199,14 +192,13 @@ TRANSFERS = [
     ),
 ]
 
+# What transfers say they drew from lots.
 _DRAWN = """
     WITH drawn AS (
-        SELECT t.id, t.kind, t.amount, t.debit_id,
-               (pair ->> 0)::bigint AS lot, (pair ->> 1)::bigint AS part
+        SELECT t.kind, t.debit_id, (pair ->> 0)::bigint AS lot, (pair ->> 1)::bigint AS part
         FROM ledger_transfer t
         CROSS JOIN LATERAL jsonb_array_elements(t.metadata -> 'lots') pair
-        WHERE t.kind IN ('capture', 'adjustment', 'settle', 'expire')
-           OR (t.kind = 'revoke' AND t.metadata ? 'lots')
+        WHERE t.kind IN ('capture', 'adjustment', 'settle', 'expire', 'revoke')
     )
 """
 
@@ -217,23 +209,24 @@ LOTS = [
         + """
         SELECT g.id, g.remaining, g.amount, coalesce(d.part, 0) AS drawn
         FROM ledger_grant g
-        LEFT JOIN (SELECT lot, sum(part) AS part FROM drawn GROUP BY lot) d ON d.lot = g.id
+        LEFT JOIN (SELECT lot, debit_id, sum(part) AS part FROM drawn GROUP BY lot, debit_id) d
+            ON d.lot = g.id AND d.debit_id = g.account_id
         WHERE g.remaining <> g.amount - coalesce(d.part, 0)
         """,
         "lot {id}: {remaining} of {amount} remain, though {drawn} were drawn",
     ),
     Check(
         "drawn from lots",
-        _DRAWN
-        + """
-        SELECT t.id, t.kind, t.amount, coalesce(d.part, 0) AS drawn
+        """
+        SELECT t.id, t.kind, t.amount, d.part AS drawn
         FROM ledger_transfer t
-        LEFT JOIN (SELECT drawn.id, sum(part) AS part FROM drawn
-                   JOIN ledger_grant g ON g.id = lot AND g.account_id = drawn.debit_id
-                   GROUP BY drawn.id) d USING (id)
-        WHERE t.amount IS DISTINCT FROM d.part
-          AND (t.kind IN ('capture', 'adjustment', 'settle', 'expire')
-               OR (t.kind = 'revoke' AND t.debit_id <> ledger__system('expired')))
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum((pair ->> 1)::bigint), 0) AS part
+            FROM jsonb_array_elements(t.metadata -> 'lots') pair
+        ) d
+        WHERE t.kind IN ('capture', 'adjustment', 'settle', 'expire', 'revoke')
+          AND t.debit_id <> ledger__system('expired')  -- what had lapsed is in no lot
+          AND t.amount <> d.part
         """,
         "transfer {id} ({kind}): moved {amount}, drawn from its wallet's lots were {drawn}",
     ),

@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from common.money import format_credits
+
 
 class Account(models.Model):
     """Somebody's or something's place in the books.
@@ -113,7 +115,7 @@ class Transfer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount}"
+        return f"{self.get_kind_display()} of {format_credits(self.amount)}"
 
 
 class Grant(models.Model):
@@ -162,7 +164,10 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.remaining}/{self.amount}"
+        return (
+            f"{self.get_kind_display()}, {format_credits(self.remaining)} "
+            f"of {format_credits(self.amount)} left"
+        )
 
 
 class Hold(models.Model):

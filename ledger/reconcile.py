@@ -48,8 +48,12 @@ def reconcile() -> Reconciliation:
 def _snapshot() -> Iterator[CursorWrapper]:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        # The sums are few and large: memory for hashing, and no compiling of ever new queries.
-        cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
+        # The sums are few and large. So: memory for hashing, plans that read each table through,
+        # and no compiling of ever new queries.
+        cursor.execute(
+            "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off;"
+            " SET LOCAL enable_mergejoin = off; SET LOCAL enable_memoize = off"
+        )
         yield cursor
 
 

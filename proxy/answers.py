@@ -90,12 +90,12 @@ def told(status: int, headers: Mapping[str, str], body: bytes) -> FareboxError:
 def told_early(event: Any) -> FareboxError:
     """What an error event means that came before anything else, after an early 200."""
     error = event.get("error") if isinstance(event, Mapping) else None
-    kind = str(error.get("type", "")) if isinstance(error, Mapping) else ""
-    if kind == "overloaded_error":
+    names = {str(error.get(n)) for n in ("type", "code")} if isinstance(error, Mapping) else set()
+    if "overloaded_error" in names:
         return told(529, {}, b"")
-    if kind == "rate_limit_error":
+    if names & {"rate_limit_error", "rate_limit_exceeded"}:
         return told(429, {}, b"")
-    if kind == "invalid_request_error":
+    if "invalid_request_error" in names:
         return told(400, {}, orjson.dumps(event))
     return UpstreamError("The provider failed before its first word.", should_retry=False)
 

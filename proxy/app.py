@@ -83,7 +83,7 @@ async def _paid(
     """A paid call: parse, begin, relay. ``relay`` finishes it, whatever happens."""
     credential = credentials.read(headers)
     raw = await responses.read_body(receive, headers)
-    request = parse(raw, protocol, await context.ready())
+    request = parse(raw, protocol, await context.ready(), headers)
     del raw
     meter = protocol.meter(hide_usage=not request.shows_usage)
     call = Call(uuid7(), request, meter, settings.UPSTREAM_TOTAL_SECONDS)

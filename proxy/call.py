@@ -82,7 +82,7 @@ class Call:
         model = self.request.model.name
         tokens_in, output = known.input, known.output
         if not meter.input_known:
-            window = self.request.model.context_window
+            window = self.request.window
             tokens_in = ratios.input_tokens(model, self.request.text_bytes)
             tokens_in = min(tokens_in, window) if window else tokens_in
         if not meter.output_known:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from common.errors import FareboxError, openai_shape
+from common.errors import BadInput, FareboxError, openai_shape
 
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -30,6 +30,14 @@ class Overloaded(FareboxError):
     """The provider has too much to do. Anthropic's own status for it is 529."""
 
     status, type, code = 503, "server_error", "unavailable"
+
+
+class BodyTooSlow(BadInput):
+    """The request's body did not arrive in time. What is still to come is not waited for."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**super().headers, "connection": "close"}
 
 
 class ProviderRefused(FareboxError):

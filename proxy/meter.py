@@ -22,7 +22,15 @@ _TEXT = re.compile(
     rb'\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_ERROR = re.compile(rb'^(?:data:\s*\{\s*"error"\s*:\s*[{"]|event:\s*error\s*$)', re.MULTILINE)
+# Marks count at the start of a line only: generated text may hold the same words, but as JSON it
+# never holds a line break. ``_START`` knows all three line ends.
+_START = rb"(?:^|\r)"
+_DATA = re.compile(_START + rb"data:", re.MULTILINE)
+_ERROR = re.compile(
+    _START + rb'(?:data:\s*\{\s*"error"\s*:\s*[{"]|event:[ \t]*error[ \t]*(?=[\r\n]))', re.MULTILINE
+)
+_DONE = re.compile(_START + rb"data:[ \t]*\[DONE\][ \t]*(?=[\r\n])", re.MULTILINE)
+_STOP = re.compile(_START + rb"event:[ \t]*message_stop[ \t]*(?=[\r\n])", re.MULTILINE)
 _MOST = 2**40  # tokens; more is nonsense, and is not believed
 
 
@@ -38,7 +46,7 @@ class Tokens:
 
 
 class Meter:
-    """Counts one answer. ``input_known`` and ``output_known`` say what of ``tokens`` is reported."""
+    """Counts one answer. ``input_known`` and ``output_known``: what of ``tokens`` is reported."""
 
     def __init__(self, *, hide_usage: bool = False) -> None:
         self.hide_usage = hide_usage
@@ -57,10 +65,11 @@ class Meter:
 
     def feed(self, events: bytes) -> bytes:
         """Count whole events; answers the bytes to pass on, the same unless one is to be hidden."""
-        self.events_seen = True
         if _ERROR.search(events):
             self.failed = True
-            return self._before_error(events)
+            events = self._before_error(events)
+        if not self.events_seen:
+            self.events_seen = _DATA.search(events) is not None
         for match in _TEXT.finditer(events):
             self.text_bytes += match.end(1) - match.start(1)
         if self._ends(events):
@@ -110,7 +119,7 @@ class OpenAIMeter(Meter):
     """Chat completions: usage comes in the last event but one, with no choices."""
 
     def _ends(self, events: bytes) -> bool:
-        return events.rstrip().endswith(b"data: [DONE]") or b"\ndata:[DONE]" in events[-20:]
+        return b"[DONE]" in events and _DONE.search(events) is not None
 
     def _read_event(self, answer: Mapping[str, Any]) -> bool:
         usage = answer.get("usage")
@@ -125,8 +134,12 @@ class OpenAIMeter(Meter):
         output = _count(usage.get("completion_tokens"))
         if total is None or output is None:
             return
-        cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else 0
-        self.tokens = Tokens(input=total, cached=min(cached or 0, total), output=output)
+        if not isinstance(details, Mapping):
+            details = {}
+        # Parts of the prompt's tokens, both; models without a price for writing report none.
+        cached = min(_count(details.get("cached_tokens")) or 0, total)
+        written = min(_count(details.get("cache_write_tokens")) or 0, total - cached)
+        self.tokens = Tokens(input=total, cached=cached, cache_write=written, output=output)
         self.input_known = self.output_known = True
 
 
@@ -134,14 +147,14 @@ class AnthropicMeter(Meter):
     """Messages: ``message_start`` reports the input, each ``message_delta`` all output so far."""
 
     def _ends(self, events: bytes) -> bool:
-        return b"event: message_stop" in events or b"event:message_stop" in events
+        return b"message_stop" in events and _STOP.search(events) is not None
 
     def _read_event(self, answer: Mapping[str, Any]) -> bool:
         kind = answer.get("type")
         if kind == "message_start":
-            usage = (answer.get("message") or {}).get("usage")
-            if isinstance(usage, Mapping):
-                self._report(usage, final=False)
+            message = answer.get("message")
+            if isinstance(message, Mapping) and isinstance(message.get("usage"), Mapping):
+                self._report(message["usage"], final=False)
         elif kind == "message_delta" and isinstance(answer.get("usage"), Mapping):
             self._report(answer["usage"], final=True)
         return False

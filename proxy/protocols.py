@@ -20,7 +20,10 @@ _CLIENT_TOOLS = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 
 @dataclass(frozen=True)
 class Protocol:
-    """``limit_fields`` name the output bound, the first present one counting."""
+    """``limit_fields`` name the output bound; of several that are given the largest counts.
+
+    ``writes_cache`` tells whether a request (its compact JSON) may write the provider's cache.
+    """
 
     name: str
     path: str
@@ -28,6 +31,7 @@ class Protocol:
     limit_required: bool
     meter: Callable[..., Meter]
     id_header: bytes
+    writes_cache: Callable[[bytes], bool]
     adapt: Callable[[dict[str, Any], int | None], None]
     check: Callable[[Mapping[str, Any]], None]
 
@@ -49,7 +53,8 @@ def _check_costly(protocol: str, body: Mapping[str, Any]) -> None:
     for name in sorted(_COSTLY[protocol] & body.keys()):
         if body[name] is not None:
             raise BadInput(f"{name}: is not priced here and can't be used.", param=name)
-    if body.get("service_tier") not in _TIERS:
+    tier = body.get("service_tier")
+    if not isinstance(tier, str | None) or tier not in _TIERS:
         raise BadInput("service_tier: only the default tier is priced here.", param="service_tier")
 
 
@@ -61,6 +66,9 @@ def _check_openai(body: Mapping[str, Any]) -> None:
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise BadInput("stream_options: must be an object.", param="stream_options")
+    if options and not isinstance(options.get("include_usage"), bool | None):
+        field = "stream_options.include_usage"
+        raise BadInput(f"{field}: must be true or false.", param=field)
 
 
 def _check_anthropic(body: Mapping[str, Any]) -> None:
@@ -81,6 +89,7 @@ OPENAI = Protocol(
     limit_required=False,
     meter=OpenAIMeter,
     id_header=b"x-request-id",
+    writes_cache=lambda _body: True,  # unasked, wherever a prompt is long enough
     adapt=_adapt_openai,
     check=_check_openai,
 )
@@ -91,6 +100,7 @@ ANTHROPIC = Protocol(
     limit_required=True,
     meter=AnthropicMeter,
     id_header=b"request-id",
+    writes_cache=lambda body: b"cache_control" in body,
     adapt=_adapt_anthropic,
     check=_check_anthropic,
 )

@@ -31,15 +31,20 @@ BOOKING_SECONDS = 1.0
 _CLIENT = {Cut.CLIENT_LEFT, Cut.CLIENT_STALLED}
 
 
+class _ClientGone(Exception):
+    """The client left, or did not take the end of an answer; found out by sending."""
+
+
 class Relay:
     """One answer on its way. ``run`` never leaves a call open."""
 
     def __init__(self, context: Context, call: Call, send: Send) -> None:
         self.context = context
         self.call = call
-        self.send = send
+        self._send = send
         self.protocol = call.request.protocol
         self.started = False
+        self.finished = False
 
     async def run(self, output_tokens: int, client: Mapping[bytes, bytes]) -> None:
         """Ask the provider for at most so many output tokens a choice, and pass its answer on.
@@ -65,8 +70,11 @@ class Relay:
         except asyncio.CancelledError:
             self._close(answer)
             await self._cut()
-        except TimeoutError:
-            pass  # the client stalled at the very end; returning cuts the connection
+        except _ClientGone:
+            self._close(answer)
+            if not self.finished:
+                self._finish(Status.CANCELED, Cut.CLIENT_LEFT.value)
+            # Returning cuts the connection.
         except Exception:
             self._close(answer)
             log.exception("relay failed", call=str(self.call.id))
@@ -88,6 +96,8 @@ class Relay:
             if meter.failed and not self.started and not out:
                 raise answers.told_early(_error_in(events))
             if not self.started:
+                if not meter.events_seen:
+                    continue  # comments are no event: the wait for the first one goes on
                 call.mark_first_event()
                 await self._start(answer)
             if meter.done and not meter.failed:
@@ -158,8 +168,22 @@ class Relay:
 
     async def _send_last(self, message: MutableMapping[str, Any]) -> None:
         """Send when the call is booked, so nothing watches: a client that stalls is let go."""
-        async with asyncio.timeout(settings.CLIENT_STALL_SECONDS):
-            await self.send(message)
+        try:
+            async with asyncio.timeout(settings.CLIENT_STALL_SECONDS):
+                await self.send(message)
+        except TimeoutError:
+            raise _ClientGone from None
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send, and know that a server which can't has lost the client.
+
+        ASGI says that it raises ``OSError`` then; uvicorn over uvloop raises ``RuntimeError`` where
+        it has missed the leaving, because another request waits behind this one.
+        """
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError):
+            raise _ClientGone from None
 
     async def _last_words(self, error: FareboxError) -> None:
         """An error event; then the connection is cut, by returning without an end."""
@@ -167,10 +191,11 @@ class Relay:
         try:
             async with asyncio.timeout(BOOKING_SECONDS):
                 await self.send({"type": "http.response.body", "body": event, "more_body": True})
-        except TimeoutError:
+        except (TimeoutError, _ClientGone):
             pass  # a client that does not read gets no last words
 
     def _finish(self, status: str, error: str = "") -> asyncio.Task[None]:
+        self.finished = True
         self.call.task = None  # from here on nothing cuts it
         return self.context.finish(self.call, status, error)
 

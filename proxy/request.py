@@ -16,11 +16,14 @@ from usage.catalog import Catalog, PricedModel
 
 _FORBIDDEN = {"api_base", "base_url"}
 _LARGEST = 2**31
+# What Anthropic's "context-1m" switch opens: the long context, at a price of its own.
+_LONG_CONTEXT = 1_000_000
 
 
 @dataclass
 class Request:
-    """A request that can be priced. ``text_bytes`` is what its input tokens are estimated from."""
+    """A request that can be priced. ``text_bytes`` is what its input tokens are estimated from;
+    ``window`` is the context window it can fill, tokens."""
 
     protocol: Protocol
     model: PricedModel
@@ -29,6 +32,8 @@ class Request:
     shows_usage: bool
     worst: WorstCase
     text_bytes: int
+    has_media: bool
+    window: int | None
 
     def encode(self, output_tokens: int) -> bytes:
         """The body for the provider, bounded to ``output_tokens`` a choice.
@@ -41,7 +46,9 @@ class Request:
         return orjson.dumps(self.body)
 
 
-def parse(raw: bytes, protocol: Protocol, catalog: Catalog) -> Request:
+def parse(
+    raw: bytes, protocol: Protocol, catalog: Catalog, headers: Mapping[bytes, bytes] | None = None
+) -> Request:
     """Read a request. Raises ``BadInput`` naming the field, and ``ModelNotFound``."""
     body = _load(raw)
     name = body.get("model")
@@ -60,14 +67,17 @@ def parse(raw: bytes, protocol: Protocol, catalog: Catalog) -> Request:
     model = catalog.find(name, protocol.name)
     options = body.get("stream_options") or {}
     clean = orjson.dumps(body)
+    window = _window(model, headers or {})
     return Request(
         protocol=protocol,
         model=model,
         body=body,
         stream=stream,
         shows_usage=bool(options.get("include_usage")),
-        worst=_worst_case(clean, body, protocol, model),
+        worst=_worst_case(clean, body, protocol, model, window),
         text_bytes=bounds.text_bytes(body, len(clean)),
+        has_media=bounds.has_media(body),
+        window=window,
     )
 
 
@@ -108,17 +118,30 @@ def _walk(raw: bytes, body: dict[str, Any]) -> None:
     raise BadInput(f"The body is nested deeper than {settings.MAX_JSON_DEPTH} levels.")
 
 
+def _window(model: PricedModel, headers: Mapping[bytes, bytes]) -> int | None:
+    """The context window, longer where the client asks for that (the switch is passed on)."""
+    if model.context_window and b"context-1m" in headers.get(b"anthropic-beta", b""):
+        return max(model.context_window, _LONG_CONTEXT)
+    return model.context_window
+
+
 def _worst_case(
-    clean: bytes, body: Mapping[str, Any], protocol: Protocol, model: PricedModel
+    clean: bytes,
+    body: Mapping[str, Any],
+    protocol: Protocol,
+    model: PricedModel,
+    window: int | None,
 ) -> WorstCase:
-    input_tokens = bounds.input_tokens(body, len(clean), model.context_window)
+    input_tokens = bounds.input_tokens(body, len(clean), window)
     limit = _limit(body, protocol, model)
     ceiling = model.max_output_tokens or min(
         settings.DEFAULT_MAX_OUTPUT_TOKENS, model.context_window or _LARGEST
     )
     return WorstCase(
         input_tokens=input_tokens,
-        input_units=model.rates.worst_input(input_tokens, writes_cache=b"cache_control" in clean),
+        input_units=model.rates.worst_input(
+            input_tokens, writes_cache=protocol.writes_cache(clean)
+        ),
         output_rate=model.rates.output_rate(input_tokens),
         output_tokens=ceiling if limit is None else limit,
         choices=_whole(body, "n", most=settings.MAX_CHOICES) or 1,

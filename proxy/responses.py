@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from common.errors import BadInput, FareboxError, TooLarge
+from common.errors import FareboxError, TooLarge
 from proxy import errors
 
 Scope = MutableMapping[str, Any]
@@ -46,7 +46,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
             if not message.get("more_body"):
                 return b"".join(parts) if len(parts) > 1 else part
     except TimeoutError:
-        raise BadInput("The request's body did not arrive in time.") from None
+        raise errors.BodyTooSlow("The request's body did not arrive in time.") from None
 
 
 async def start(send: Send, status: int, headers: Headers) -> None:

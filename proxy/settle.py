@@ -112,6 +112,8 @@ async def finish(
 def _learn(ratios: Ratios, call: Call, usage: Usage, status: str, estimated: bool) -> None:
     if estimated or status != CallRecord.Status.COMPLETED:
         return
+    if call.request.has_media:  # its tokens are not those of its text
+        return
     if call.meter.text_bytes and usage.output:
         ratios.learn(
             call.request.model.name,

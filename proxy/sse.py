@@ -26,9 +26,12 @@ class Splitter:
     def feed(self, chunk: bytes) -> bytes:
         """The bytes of all events that are whole now; empty when none is.
 
-        Raises ``EventTooLarge``.
+        Raises ``EventTooLarge``, but never for an event that comes behind whole ones: they are
+        handed out first, and the next chunk meets the limit.
         """
         buffer = self._buffer
+        if len(buffer) > self.limit:
+            raise EventTooLarge
         if not buffer and chunk.endswith(b"\n\n"):  # the usual case: whole events, nothing held
             return chunk
         # A boundary may begin in what is held: look three bytes back, never at all of it again.
@@ -41,7 +44,7 @@ class Splitter:
                 end = max(end, place + len(mark))
         whole = bytes(buffer[:end])
         del buffer[:end]
-        if len(buffer) > self.limit:
+        if len(buffer) > self.limit and not whole:
             raise EventTooLarge
         return whole
 

@@ -6,8 +6,10 @@ content types, permissions). A test whose one connection is enough may be marked
 ``@pytest.mark.django_db`` instead and is rolled back; ``reconcile`` needs ``clean_books``, since
 it proves what is committed. Don't use both in one test.
 
-``user``, ``wallet``, ``api_key``, ``fund``: somebody with an empty wallet and a key, and a way to
-fill it. They work in either kind of test, and ask for ``clean_books`` in one that is not marked.
+``user``, ``wallet``, ``api_key``: somebody with an empty wallet and a key. ``fund(wallet, amount)``
+fills it, ``make_wallet()`` makes somebody else. They work in either kind of test, and ask for
+``clean_books`` in one that is not marked. ``proved`` is ``clean_books`` and, in the end, a
+``reconcile`` that finds nothing: the thing to use wherever credits move.
 
 ``connect()`` opens a psycopg connection of its own to the same database (autocommit, closed after
 the test), ``dsn`` is its address; ``on(connection, verb, ...)`` in ``tests.racing`` calls a verb
@@ -23,27 +25,56 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
+from django.test.utils import setup_databases, teardown_databases
 from psycopg.conninfo import make_conninfo
 
 from accounts import verbs as accounts
 from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
+from ledger.reconcile import reconcile
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The test database: commits are real, but nobody waits for the disk."""
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    django_test_environment: None,
+    django_db_blocker: Any,
+    django_db_keepdb: bool,
+    django_db_createdb: bool,
+    django_db_modify_db_settings: None,
+) -> Iterator[None]:
+    """The test database: commits are real, but nobody waits for the disk.
+
+    In place of pytest-django's own, which makes none when no test of the run is marked.
+    """
     with django_db_blocker.unblock():
+        made = setup_databases(
+            verbosity=0,
+            interactive=False,
+            aliases={"default": False},  # not serialized
+            keepdb=django_db_keepdb and not django_db_createdb,
+        )
         with connection.cursor() as cursor:
-            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            name = connection.ops.quote_name(_test_database())
             cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
         connection.close()
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined]
     # pytest-django's own transactional tests flush everything; this puts the start back.
     post_migrate.connect(_plant_after_flush, sender=apps.get_app_config("usage"))
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(made, verbosity=0)
+
+
+def _test_database() -> str:
+    """Its name; nothing here ever writes to another."""
+    name = str(connection.settings_dict["NAME"])
+    assert name.startswith("test_"), name
+    return name
 
 
 @pytest.fixture
@@ -52,6 +83,7 @@ def clean_books(
 ) -> Iterator[None]:
     """Real commits; afterwards the database is as the migrations left it."""
     assert not _is_marked(request), "clean_books and django_db exclude each other"
+    _test_database()
     with django_db_blocker.unblock():
         yield
         tables = ", ".join(
@@ -63,6 +95,13 @@ def clean_books(
             cursor.execute(f"TRUNCATE {tables}")
         _plant()
         connection.close()
+
+
+@pytest.fixture
+def proved(clean_books: None) -> Iterator[None]:
+    """The books must reconcile when the test is over."""
+    yield
+    assert reconcile().violations == []
 
 
 def _plant() -> None:
@@ -96,6 +135,18 @@ def user(_writable: None) -> User:
 
 
 @pytest.fixture
+def make_wallet(_writable: None) -> Callable[[], int]:
+    """Makes further people, and answers their wallets' ids."""
+    number = iter(range(1, 1_000_000))
+
+    def make_wallet() -> int:
+        somebody = accounts.create_user(email=f"rider{next(number)}@example.com")
+        return verbs.wallet_of(user=somebody.pk)
+
+    return make_wallet
+
+
+@pytest.fixture
 def wallet(user: User) -> int:
     """The id of ``user``'s wallet; it is empty."""
     return verbs.wallet_of(user=user.pk)
@@ -124,7 +175,7 @@ def dsn(_writable: None) -> str:
     """A libpq address of this worker's test database."""
     settings = connection.settings_dict
     return make_conninfo(
-        dbname=settings["NAME"],
+        dbname=_test_database(),
         user=settings["USER"] or None,
         password=settings["PASSWORD"] or None,
         host=settings["HOST"] or None,

@@ -1,192 +1,44 @@
-"""Calls to search, models and their prices, months."""
+"""Models and their prices, months; and ``usage.admin_calls``."""
 
-import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Q, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.admin import users_whose_email_begins
-from common.admin import BigTableAdmin, ReadOnlyAdmin, confirm, credits, is_uuid, link_to
+from common.admin import ReadOnlyAdmin, credits, link_to
 from common.money import format_credits
-from ledger import verbs
 from ledger.admin import pretty
-from ledger.forms import RefundForm
-from ledger.models import Transfer
-from usage import sync
-from usage.models import AIModel, Call, MonthlyUsage, Price
-
-STATUSES = {
-    Call.Status.COMPLETED: "success", Call.Status.CANCELED: "info",
-    Call.Status.INTERRUPTED: "warning", Call.Status.SWEPT: "warning", Call.Status.FAILED: "danger",
-}  # fmt: skip
+from usage import (
+    admin_calls,  # noqa: F401  registers itself
+    sync,
+)
+from usage.models import AIModel, MonthlyUsage, Price
 
 
-def first_id_at(moment: datetime) -> uuid.UUID:
-    """The lowest version 7 UUID of a moment: ids sort by time, and their index serves dates."""
-    milliseconds = int(moment.timestamp() * 1000)
-    return uuid.UUID(int=milliseconds << 80)
+class OverrideField(forms.JSONField):
+    """JSON, of which nothing is shown as nothing, not as ``null``."""
+
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 4})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
 
 
-class Began(admin.SimpleListFilter):
-    """When a call began, by its id: the primary key is in order of time."""
+class AIModelForm(forms.ModelForm):
+    """Refuses an override that no price could be made of."""
 
-    title = "began"
-    parameter_name = "began"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("hour", "in the last hour"), ("day", "in the last 24 hours"),
-                ("week", "in the last 7 days"), ("month", "this month"),
-                ("last_month", "last month")]  # fmt: skip
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
-        now = timezone.now().astimezone(UTC)
-        month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        before = (month - timedelta(days=1)).replace(day=1)
-        since = {
-            "hour": now - timedelta(hours=1), "day": now - timedelta(days=1),
-            "week": now - timedelta(days=7), "month": month, "last_month": before,
-        }.get(self.value() or "")  # fmt: skip
-        if since is None:
-            return queryset
-        queryset = queryset.filter(pk__gte=first_id_at(since))
-        if self.value() == "last_month":
-            queryset = queryset.filter(pk__lt=first_id_at(month))
-        return queryset
-
-
-class ByModel(admin.SimpleListFilter):
-    """One of the models there are; asking the calls themselves would read all of them."""
-
-    title = "model"
-    parameter_name = "model"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        enabled = AIModel.objects.filter(enabled=True).values_list("name", flat=True)
-        return [(name, name) for name in enabled]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
-        return queryset.filter(model=self.value()) if self.value() else queryset
-
-
-@admin.register(Call)
-class CallAdmin(ReadOnlyAdmin):
-    """Every call that has ended: what it held, what it cost, how it ended."""
-
-    ordering = ("-id",)
-    list_display = (
-        "id", "started", "owner", "model", "status_", "spent_", "input_tokens", "output_tokens",
-    )  # fmt: skip
-    list_select_related = ("user",)
-    list_filter = (Began, "status", ByModel)
-    search_fields = ("id",)
-    search_help_text = "a call's id, a model's name, or how the user's e-mail address begins"
-    actions_detail = ("refund",)
-    fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("id", "owner", "key", "status_", "error", "started", "finished",
-                           "first_event_ms", "streamed")}),
-        ("Money, credits", {"fields": ("held_", "spent_", "written_off_", "refunded", "cost_",
-                                       "by_quota", "estimated", "version")}),
-        ("Tokens", {"fields": ("model", "provider", "protocol", "input_tokens", "cached_tokens",
-                               "cache_write_tokens", "cache_write_1h_tokens",
-                               "output_tokens")}),
-    )  # fmt: skip
-    readonly_fields = ("owner", "key", "status_", "held_", "spent_", "written_off_", "cost_",
-                       "refunded", "version")  # fmt: skip
-    held_, spent_ = credits("held"), credits("spent")
-    written_off_, cost_ = credits("written_off"), credits("cost", "provider's price")
-
-    @admin.display(description="user")
-    def owner(self, call: Call) -> str:
-        return link_to(call.user)
-
-    @admin.display(description="API key")
-    def key(self, call: Call) -> str:
-        return link_to(call.api_key)
-
-    @admin.display(description="price")
-    def version(self, call: Call) -> str:
-        return link_to(call.price)
-
-    @display(description="status", label=STATUSES)
-    def status_(self, call: Call) -> str:
-        return call.status
-
-    @admin.display(description="refunded")
-    def refunded(self, call: Call) -> str:
-        return format_credits(sum(refunded for _, refunded in captures_of(call)))
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Call], search_term: str
-    ) -> tuple[QuerySet[Call], bool]:
-        term = search_term.strip()
-        if call_id := is_uuid(term):
-            return queryset.filter(pk=call_id), False
-        if "@" in term:
-            return queryset.filter(user__in=users_whose_email_begins(term)), False
-        if term:
-            by_email = Q(user__in=users_whose_email_begins(term))
-            return queryset.filter(Q(model=term) | by_email), False
-        return queryset, False
-
-    @action(
-        description="Refund", url_path="refund", permissions=["ledger.add_transfer"], icon="undo"
+    override = OverrideField(
+        required=False,
+        help_text="US dollars per million tokens in place of the price list's, such as "
+        '{"input": "3", "cache_read": "0.3", "output": "15"}',
     )
-    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        call: Any = self.get_object(request, object_id)
-        left = sum(capture.amount - back for capture, back in captures_of(call)) if call else 0
-        return confirm(
-            request,
-            model_admin=self,
-            target=call,
-            permission="ledger.add_transfer",
-            title="Refund a call",
-            form_class=RefundForm,
-            act=lambda form: refund(call, form, request.user),
-            left=left,
-            email=str(call.user) if call else "",
-        )
-
-
-def captures_of(call: Call) -> list[tuple[Transfer, int]]:
-    """What a call took, usage that came late included, and how much of each went back since."""
-    keys = (f"call:{call.pk}", f"call:{call.pk}:late")
-    kinds = (Transfer.Kind.CAPTURE, Transfer.Kind.ADJUSTMENT)
-    takings = Transfer.objects.filter(key__in=keys, kind__in=kinds).order_by("id")
-    back = Sum("reversals__amount", filter=Q(reversals__kind=Transfer.Kind.REFUND), default=0)
-    return [(taking, int(taking.back)) for taking in takings.annotate(back=back)]
-
-
-def refund(call: Call, form: RefundForm, actor: Any) -> str:
-    """Give back what a valid form says, once for its token, first from the largest taking."""
-    said = form.cleaned_data
-    left = said["amount"]
-    for capture, back in captures_of(call):
-        part = min(left, capture.amount - back)
-        if part:
-            verbs.refund(
-                transfer=capture.pk,
-                amount=part,
-                key=f"admin:refund:{said['token']}:{capture.pk}",
-                metadata={
-                    "reason": said["reason"], "actor": actor.pk, "actor_email": actor.email,
-                    "call": str(call.pk),
-                },  # fmt: skip
-            )
-            left -= part
-    return f"Refunded {format_credits(said['amount'])} credits: {said['reason']}"
-
-
-class AIModelForm(forms.ModelForm):  # type: ignore[type-arg]
-    class Meta:
-        model = AIModel
-        fields = "__all__"
 
     def clean_override(self) -> Any:
         override = self.cleaned_data["override"]
@@ -196,10 +48,6 @@ class AIModelForm(forms.ModelForm):  # type: ignore[type-arg]
             except ValueError as error:
                 raise forms.ValidationError(str(error)) from None
         return override
-
-
-class PriceInline(admin.TabularInline):  # type: ignore[type-arg]
-    pass
 
 
 @admin.register(AIModel)
@@ -217,3 +65,93 @@ class AIModelAdmin(ModelAdmin):
         ("Price", {"fields": ("markup", "override", "price_now")}),
         ("Bounds, tokens", {"fields": ("context_window", "max_output_tokens")}),
     )
+
+    @admin.display(description="override", boolean=True)
+    def has_override(self, model: AIModel) -> bool:
+        return model.override is not None
+
+    @admin.display(description="price in force")
+    def price_now(self, model: AIModel) -> str:
+        price = model.prices.order_by("-id").first()
+        return rates_of(price) if price else "none: calls are refused"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: AIModel, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            sync.sync_models()
+
+
+def rates_of(price: Price) -> str:
+    """What a million tokens cost the user and the operator, in credits, by kind of token."""
+    cost = price.cost_rates["base"]
+    rows = [
+        (bucket.replace("_", " "), format_credits(rate), format_credits(cost.get(bucket, 0)))
+        for bucket, rate in price.rates["base"].items()
+    ]
+    table = format_html_join(
+        "", "<tr><td>{}</td><td><code>{}</code></td><td><code>{}</code></td></tr>", rows
+    )
+    return format_html(
+        '<table class="fb-table"><thead><tr><th>credits per million</th>'
+        "<th>user pays</th><th>provider asks</th></tr></thead><tbody>{}</tbody></table>",
+        table,
+    )
+
+
+@admin.register(Price)
+class PriceAdmin(ReadOnlyAdmin):
+    """Every price there ever was; a call keeps the one it began with."""
+
+    ordering = ("-id",)
+    list_display = ("id", "model_", "source", "created")
+    list_select_related = ("model",)
+    search_fields = ("model__name",)
+    fields = ("id", "model_", "source", "created", "base", "rates_", "cost_rates_")
+    readonly_fields = fields
+
+    @admin.display(description="model")
+    def model_(self, price: Price) -> str:
+        return link_to(price.model)
+
+    @admin.display(description="price")
+    def base(self, price: Price) -> str:
+        return rates_of(price)
+
+    @admin.display(description="rates, microcredits per million tokens")
+    def rates_(self, price: Price) -> str:
+        return pretty(price.rates)
+
+    @admin.display(description="provider's rates, the same")
+    def cost_rates_(self, price: Price) -> str:
+        return pretty(price.cost_rates)
+
+
+@admin.register(MonthlyUsage)
+class MonthlyUsageAdmin(ReadOnlyAdmin):
+    ordering = ("-id",)
+    list_display = (
+        "month", "owner", "api_key", "requests", "input_tokens", "output_tokens", "spent_",
+    )  # fmt: skip
+    list_select_related = ("user", "api_key")
+    search_fields = ("month",)
+    search_help_text = "a month such as 2026-11, or how the user's e-mail address begins"
+    fields = list_display
+    readonly_fields = fields
+    spent_ = credits("spent")
+
+    @admin.display(description="user")
+    def owner(self, row: MonthlyUsage) -> str:
+        return link_to(row.user)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[MonthlyUsage], search_term: str
+    ) -> tuple[QuerySet[MonthlyUsage], bool]:
+        term = search_term.strip()
+        if term[:1].isdigit() and "@" not in term:
+            return queryset.filter(month=term), False
+        if term:
+            return queryset.filter(user__in=users_whose_email_begins(term)), False
+        return queryset, False

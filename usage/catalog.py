@@ -14,6 +14,9 @@ from ledger.database import Statement, verb
 from usage.pricelist import canonical_name
 from usage.prices import Rates
 
+# Look-ups of other names are remembered, so nobody may fill that memory with long ones.
+_LONGEST_NAME = 200
+
 _SQL = """
 SELECT coalesce(jsonb_agg(jsonb_build_array(
     m.name, m.provider, m.protocol, m.context_window, m.max_output_tokens,
@@ -70,6 +73,8 @@ class Catalog:
         return model
 
     def _by_other_name(self, name: str, protocol: str) -> PricedModel | None:
+        if len(name) > _LONGEST_NAME:
+            return None
         canonical = canonical_name(protocol, name)
         return self.models.get(canonical) if canonical else None
 

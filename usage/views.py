@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.authentication import user_of
 from billing import entitlements
 from common.openapi import errors, table
 from common.paging import paginate
@@ -26,7 +27,7 @@ class Me(APIView):
         tags=["account"],
     )
     def get(self, request: Request) -> Response:
-        user = request.user
+        user = user_of(request)
         me = {
             "email": user.email,
             "plan": entitlements.current(user),
@@ -48,7 +49,7 @@ class CallList(TableView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(serializers.CallQuery, request)
-        calls = receipts.calls_of(request.user, query)
+        calls = receipts.calls_of(user_of(request), query)
         page = paginate(
             request,
             cursor=self.cursor(query, parts=2),
@@ -70,7 +71,7 @@ class CallDetail(APIView):
         tags=["usage"],
     )
     def get(self, request: Request, call_id: uuid.UUID) -> Response:
-        receipt = receipts.receipt_of(request.user, call_id)
+        receipt = receipts.receipt_of(user_of(request), call_id)
         return Response(serializers.ReceiptSerializer(receipt).data)
 
 
@@ -86,7 +87,7 @@ class TransferList(TableView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(PageQuery, request)
-        wallet = history.wallet_id_of(request.user)
+        wallet = history.wallet_id_of(user_of(request))
         page = paginate(
             request,
             cursor=self.cursor(query, parts=1),
@@ -110,5 +111,5 @@ class UsageList(TableView):
     )
     def get(self, request: Request) -> Response:
         return self.respond(
-            {"results": receipts.months_of(request.user)}, serializers.MonthSerializer
+            {"results": receipts.months_of(user_of(request))}, serializers.MonthSerializer
         )

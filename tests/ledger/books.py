@@ -1,6 +1,7 @@
 """Looking at the books, and letting time go by."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -24,16 +25,22 @@ def lots(wallet: int) -> list[tuple[str, int]]:
     )
 
 
+def query(sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query, or none of a statement that answers none."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor) if cursor.description else []
+
+
 def total(kind: str) -> int:
     """The balance of a system account: the sum of its transfers."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(sum(CASE WHEN credit_id = s.id THEN amount ELSE -amount END), 0)"
-            " FROM (SELECT ledger__system(%s) AS id) s"
-            " JOIN ledger_transfer ON s.id IN (debit_id, credit_id)",
-            [kind],
-        )
-        return int(cursor.fetchone()[0])
+    ((amount,),) = query(
+        "SELECT coalesce(sum(CASE WHEN credit_id = s.id THEN amount ELSE -amount END), 0)"
+        " FROM (SELECT ledger__system(%s) AS id) s"
+        " JOIN ledger_transfer ON s.id IN (debit_id, credit_id)",
+        kind,
+    )
+    return int(amount)
 
 
 def make_due(grant: int) -> None:

@@ -24,6 +24,7 @@ def test_a_capture_takes_its_amount_and_gives_the_rest_back(wallet, held):
 
     assert (taken.amount, taken.returned, taken.written_off) == (25, 15, 0)
     assert taken.balance == verbs.Balance(posted=75, held=0, available=75, owed=0)
+    assert taken.transfer is not None
     assert balance(wallet) == (75, 0, 0)
     assert lots(wallet) == [("purchase", 75)]
     assert total("revenue") == 25

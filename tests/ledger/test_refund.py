@@ -56,7 +56,9 @@ def test_a_lot_that_is_due_comes_back_with_thirty_days(wallet, fund):
 
     verbs.refund(transfer=spent, amount=10, key="refund")
 
-    left = Grant.objects.get(kind="refund").expires_at - datetime.now(UTC)
+    date = Grant.objects.get(kind="refund").expires_at
+    assert date is not None
+    left = date - datetime.now(UTC)
     assert timedelta(days=29, hours=23) < left <= timedelta(days=30)
     assert balance(wallet) == (10, 0, 0)
 

@@ -141,24 +141,25 @@ BEGIN
         IF k.monthly_cap IS NOT NULL THEN
             v_budget := least(v_budget, greatest(k.monthly_cap - v_key_spent - v_key_held, 0));
         END IF;
-        affordable := CASE WHEN p_output_rate = 0
-            THEN CASE WHEN v_budget::numeric * 1000000 >= p_input_units
-                 THEN output_tokens ELSE -1 END
-            ELSE least(output_tokens,
-                 floor((v_budget::numeric * 1000000 - p_input_units)
-                       / (p_choices::numeric * p_output_rate))) END;
+        affordable := CASE
+            WHEN v_budget::numeric * 1000000 < p_input_units THEN -1
+            WHEN p_output_rate = 0 THEN output_tokens
+            ELSE least(output_tokens, div(
+                v_budget::numeric * 1000000 - p_input_units, p_choices::numeric * p_output_rate))
+            END;
         v_least := CASE WHEN p_exact THEN output_tokens ELSE least(p_floor, output_tokens) END;
         IF affordable < v_least THEN
             outcome := CASE WHEN v_budget < available THEN 'key_cap' ELSE 'insufficient' END;
             available := v_budget;
             affordable := greatest(affordable, 0);
-            needed := ceil(
-                (p_input_units::numeric + p_choices::numeric * v_least * p_output_rate) / 1000000);
+            needed := ceil(0.000001
+                * (p_input_units::numeric + p_choices::numeric * v_least * p_output_rate));
             RETURN;
         END IF;
         output_tokens := affordable;
-        held := ceil((p_input_units::numeric
-            + p_choices::numeric * output_tokens * p_output_rate) / 1000000);
+        -- times, since numeric's division rounds; its multiplication is exact
+        held := ceil(0.000001
+            * (p_input_units::numeric + p_choices::numeric * output_tokens * p_output_rate));
     END IF;
 
     UPDATE ledger_account SET held = ledger_account.held + usage_begin.held, rate_tat = v_tat

@@ -26,7 +26,10 @@ class Command(BaseCommand):
         parser.add_argument("--email", required=True, metavar="E")
         parser.add_argument("--plan", metavar="SLUG", help="the default plan if not given")
         parser.add_argument(
-            "--credits", metavar="N", default="0", help="opening balance, such as 0.5; 0 if not given"
+            "--credits",
+            metavar="N",
+            default="0",
+            help="opening balance, such as 0.5; 0 if not given",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

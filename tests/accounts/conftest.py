@@ -1,0 +1,3 @@
+from tests.billing.conftest import admin, staff
+
+__all__ = ["admin", "staff"]

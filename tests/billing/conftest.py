@@ -1,0 +1,17 @@
+import pytest
+from django.test import Client
+
+from accounts.models import User
+
+
+@pytest.fixture
+def staff(user: User) -> User:
+    """Somebody who may do everything in the admin."""
+    return User.objects.create_superuser(email="staff@example.com", first_name="Sam")
+
+
+@pytest.fixture
+def admin(staff: User) -> Client:
+    client = Client()
+    client.force_login(staff)
+    return client

@@ -1,0 +1,54 @@
+"""The OpenAPI description: valid, without a warning, and about every address there is."""
+
+from io import StringIO
+
+import pytest
+import yaml
+from django.core.management import call_command
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def schema():
+    out = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+    return yaml.safe_load(out.getvalue())
+
+
+def test_every_address_is_described(schema):
+    expected = {"/api/me", "/api/calls", "/api/calls/{call_id}", "/api/transfers", "/api/usage",
+                "/api/plans", "/api/quote"}  # fmt: skip
+    assert expected <= set(schema["paths"])
+
+
+def test_either_way_to_present_a_key_is_enough(schema):
+    assert schema["paths"]["/api/me"]["get"]["security"] == [
+        {"bearerKey": []},
+        {"headerKey": []},
+        {"cookieAuth": []},
+    ]
+    assert {} in schema["paths"]["/api/plans"]["get"]["security"]
+
+
+def test_errors_are_described_in_their_shape(schema):
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    body = response["content"]["application/json"]["schema"]
+                    assert body == {"$ref": "#/components/schemas/Error"}, (path, method, status)
+
+
+def test_amounts_are_strings_of_six_decimals(schema):
+    balance = schema["components"]["schemas"]["Balance"]["properties"]
+    assert balance["available"]["pattern"] == r"^-?\d+\.\d{6}$"
+
+
+def test_it_is_served_and_so_are_its_pages(client):
+    assert client.get("/api/schema").status_code == 200
+    page = client.get("/api/docs")
+    assert page.status_code == 200
+    html = page.content.decode()
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    assert "https://" not in html

@@ -1,0 +1,79 @@
+"""A bad setting stops the start, and its name is the first thing said."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+GOOD = {
+    "SECRET_KEY": "x" * 50,
+    "DATABASE_URL": "postgresql://farebox@localhost/farebox",
+    "ALLOWED_HOSTS": "farebox.example",
+    "ALLOW_DEMO": "true",
+}
+
+
+def start(**settings):
+    """Import the settings in a process of its own; answers its exit and its last line."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", "import config.settings as s; print(s.HTTPS, s.DEBUG)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=kept | {name: value for name, value in settings.items() if value is not None},
+        check=False,
+    )
+    return done.returncode, (done.stdout or done.stderr).strip().splitlines()[-1]
+
+
+def test_good_settings_start():
+    assert start(**GOOD) == (0, "True False")
+
+
+def test_development_needs_little():
+    few = {"SECRET_KEY": "short", "DATABASE_URL": "dbname=farebox host=/tmp", "DEBUG": "true"}
+    assert start(**few) == (0, "False True")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", None),
+        ("SECRET_KEY", "too short"),
+        ("DATABASE_URL", None),
+        ("DATABASE_URL", "mysql://localhost/farebox"),
+        ("DATABASE_URL", "postgresql://localhost"),
+        ("ALLOWED_HOSTS", None),
+        ("DEBUG", "perhaps"),
+        ("REDIS_URL", "localhost:6379"),
+        ("PUBLIC_URL", "http://farebox.example"),
+        ("PUBLIC_URL", "farebox.example"),
+        ("PORT", "99999"),
+        ("OPENAI_BASE_URL", "http://10.0.0.1/v1"),
+        ("OPENAI_BASE_URL", "https://user:pass@host/v1"),
+        ("ANTHROPIC_BASE_URL", "ftp://host"),
+        ("CREDIT_PRICE_USD", "0"),
+        ("CREDIT_PRICE_USD", "ten"),
+        ("PRICE_MARKUP", "-1"),
+        ("PRICE_MARKUP", "NaN"),
+        ("MAX_CHOICES", "1.5"),
+        ("HOLD_LEASE_SECONDS", "1"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("LOG_JSON", "2"),
+        ("STRIPE_SECRET_KEY", None),
+        ("ENABLE_PAYMENTS", None),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_its_name(name, value):
+    more = {}
+    if name == "STRIPE_SECRET_KEY":
+        more = {"ENABLE_PAYMENTS": "true"}
+    if name == "ENABLE_PAYMENTS":  # demo mode, without leave, DEBUG off
+        more = {"ALLOW_DEMO": "false"}
+    code, said = start(**(GOOD | more | {name: value}))
+    assert code != 0
+    assert said.startswith(f"django.core.exceptions.ImproperlyConfigured: {name}: "), said
+    assert "user:pass@" not in said

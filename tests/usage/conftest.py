@@ -1,0 +1,23 @@
+import pytest
+from django.test import Client
+
+from accounts import verbs
+from accounts.models import User
+from accounts.verbs import IssuedKey
+
+
+@pytest.fixture
+def api(api_key: IssuedKey) -> Client:
+    """A client that sends ``user``'s key."""
+    return Client(headers={"x-api-key": api_key.secret})
+
+
+@pytest.fixture
+def stranger(user: User) -> User:
+    """Somebody else."""
+    return verbs.create_user(email="stranger@example.com")
+
+
+@pytest.fixture
+def stranger_api(stranger: User) -> Client:
+    return Client(headers={"x-api-key": verbs.issue_key(user=stranger, name="theirs").secret})
