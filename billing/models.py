@@ -12,9 +12,9 @@ from accounts.models import User
 class Plan(models.Model):
     """What a user may do, and how it is metered. Amounts are microcredits.
 
-    An empty bound (``None``, or no allowed models) means no limit. ``metering`` chooses what pays for a
-    call: credits from the wallet; the monthly quota, inside which calls cost no credits and past
-    which they are refused; or the quota first and credits after it.
+    An empty bound (``None``, or no allowed models) means no limit. ``metering`` chooses what pays
+    for a call: credits from the wallet; the monthly quota, inside which calls cost no credits and
+    past which they are refused; or the quota first and credits after it.
     """
 
     class Metering(models.TextChoices):

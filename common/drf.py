@@ -27,10 +27,6 @@ CHALLENGE = 'Bearer realm="Farebox"'
 BUSY = "The service can't reach its database; try again shortly."
 
 
-class MethodRefused(errors.FareboxError):
-    status, type, code = 405, "invalid_request_error", "method_not_allowed"
-
-
 class MediaTypeRefused(errors.FareboxError):
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
 
@@ -98,7 +94,7 @@ def _of_drf(exc: drf_errors.APIException) -> errors.FareboxError | None:
         case drf_errors.NotFound():
             return errors.NotFound(text)
         case drf_errors.MethodNotAllowed():
-            return MethodRefused(text)
+            return errors.MethodRefused(text)
         case drf_errors.UnsupportedMediaType():
             return MediaTypeRefused("Send JSON, with 'Content-Type: application/json'.")
         case drf_errors.Throttled():

@@ -8,6 +8,7 @@ FareboxError
 ├── PermissionRefused     403
 ├── NotFound              404
 │   └── ModelNotFound     404
+├── MethodRefused         405
 ├── Conflict              409
 │   └── AlreadyEnded      409
 ├── TooLarge              413
@@ -83,6 +84,10 @@ class NotFound(FareboxError):
 
 class ModelNotFound(NotFound):
     code = "model_not_found"
+
+
+class MethodRefused(FareboxError):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
 
 
 class Conflict(FareboxError):

@@ -141,7 +141,9 @@ class Grant(models.Model):
     # The partial indexes look at this instead of ``remaining``: it seldom changes, so drawing on
     # a lot stays a heap-only update that touches no index.
     exhausted = models.GeneratedField(
-        expression=Q(remaining=0), output_field=models.BooleanField(), db_persist=True
+        expression=Q(remaining=0),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
 
     class Meta:

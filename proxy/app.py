@@ -6,12 +6,11 @@ from collections.abc import Mapping
 import structlog
 from django.conf import settings
 
-from common.errors import FareboxError, NotFound
+from common.errors import FareboxError, MethodRefused, NotFound
 from common.ids import uuid7
 from proxy import credentials, listing, responses, settle
 from proxy.call import Call, Cut
 from proxy.context import Context
-from proxy.errors import MethodRefused
 from proxy.protocols import ANTHROPIC, OPENAI, Protocol
 from proxy.relay import Relay
 from proxy.request import parse

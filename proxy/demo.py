@@ -130,9 +130,9 @@ def _anthropic(body: Mapping[str, Any], call_id: str, stream: bool) -> Iterator[
             }
         )
         return
-    start = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
-    start["usage"] = {"input_tokens": asked, "output_tokens": 1}
-    yield _event("message_start", message=start)
+    usage = {"input_tokens": asked, "output_tokens": 1}
+    start: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
+    yield _event("message_start", message={**message, **start, "usage": usage})
     yield _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
     for word in words:
         yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})

@@ -22,10 +22,6 @@ _ANTHROPIC_TYPES = {
 }
 
 
-class MethodRefused(FareboxError):
-    status, type, code = 405, "invalid_request_error", "method_not_allowed"
-
-
 class Overloaded(FareboxError):
     """The provider has too much to do. Anthropic's own status for it is 529."""
 

@@ -14,7 +14,7 @@ import orjson
 import structlog
 from django.conf import settings
 
-from common.errors import FareboxError, UpstreamError, UpstreamTimeout
+from common.errors import FareboxError, Unavailable, UpstreamError, UpstreamTimeout
 from proxy import answers, errors, responses, sse
 from proxy.call import Call, Cut
 from proxy.context import Context
@@ -154,12 +154,18 @@ class Relay:
     async def _cut(self) -> None:
         """The call was cancelled: by the client's leaving, by the watch, or by a shutdown."""
         why = self.call.cut
-        if why is None:  # the server is shutting down
-            self._finish(Status.INTERRUPTED if self.started else Status.FAILED, "shutdown")
-            raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
+        if why is None:  # the server is shutting down; the call's task ends with this
+            await self._broken(
+                Unavailable(
+                    "The service is starting anew; try again.",
+                    retry_after=2,
+                    should_retry=False if self.call.sent else None,
+                )
+            )
+            return
         if why in _CLIENT:
             # What the provider was asked it will charge for, answered or not.
             self._finish(Status.CANCELED if self.call.sent else Status.FAILED, why.value)

@@ -5,6 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.authentication import user_of
 from accounts.models import ApiKey
 from common.openapi import errors
 from proxy.quote import quote
@@ -23,5 +24,5 @@ class QuoteView(APIView):
     )
     def post(self, request: Request) -> Response:
         key = request.auth if isinstance(request.auth, ApiKey) else None
-        found = quote(user=request.user, key=key, raw=request.body)
+        found = quote(user=user_of(request), key=key, raw=request.body)
         return Response(QuoteSerializer(found).data)

@@ -85,8 +85,22 @@ def load(*, providers: Sequence[str]) -> Statement[Catalog]:
 
     def read(row: Sequence[Any]) -> Catalog:
         rows = json.loads(row[0]) if isinstance(row[0], str) else row[0]
-        return Catalog(
-            [PricedModel(*r[:7], Rates.from_json(r[7]), Rates.from_json(r[8])) for r in rows]
-        )
+        return Catalog([_priced(*values) for values in rows])
 
     return Statement(_SQL, {"providers": list(providers)}, read)
+
+
+def _priced(
+    name: str,
+    provider: str,
+    protocol: str,
+    window: int | None,
+    most: int | None,
+    created: int,
+    price: int,
+    rates: Mapping[str, Any],
+    cost: Mapping[str, Any],
+) -> PricedModel:
+    """A row of the query, its rates read."""
+    own, asked = Rates.from_json(rates), Rates.from_json(cost)
+    return PricedModel(name, provider, protocol, window, most, created, price, own, asked)

@@ -7,45 +7,127 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Plan',
+            name="Plan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(unique=True)),
-                ('name', models.CharField(max_length=100)),
-                ('metering', models.CharField(choices=[('credits', 'credits'), ('quota', 'quota'), ('quota_then_credits', 'quota first, then credits')], default='credits', max_length=20)),
-                ('monthly_allowance', models.BigIntegerField(default=0, help_text='microcredits a period')),
-                ('quota_requests', models.BigIntegerField(blank=True, help_text='a month', null=True)),
-                ('quota_tokens', models.BigIntegerField(blank=True, help_text='a month, in and out', null=True)),
-                ('requests_per_minute', models.PositiveIntegerField(blank=True, null=True)),
-                ('open_calls', models.PositiveIntegerField(blank=True, null=True)),
-                ('max_output_tokens', models.PositiveIntegerField(blank=True, null=True)),
-                ('allowed_models', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), blank=True, default=list, help_text='empty: all', size=None)),
-                ('for_sale', models.BooleanField(default=True)),
-                ('is_default', models.BooleanField(default=False, help_text='the plan of everybody who has no other')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(unique=True)),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "metering",
+                    models.CharField(
+                        choices=[
+                            ("credits", "credits"),
+                            ("quota", "quota"),
+                            ("quota_then_credits", "quota first, then credits"),
+                        ],
+                        default="credits",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "monthly_allowance",
+                    models.BigIntegerField(default=0, help_text="microcredits a period"),
+                ),
+                (
+                    "quota_requests",
+                    models.BigIntegerField(blank=True, help_text="a month", null=True),
+                ),
+                (
+                    "quota_tokens",
+                    models.BigIntegerField(blank=True, help_text="a month, in and out", null=True),
+                ),
+                ("requests_per_minute", models.PositiveIntegerField(blank=True, null=True)),
+                ("open_calls", models.PositiveIntegerField(blank=True, null=True)),
+                ("max_output_tokens", models.PositiveIntegerField(blank=True, null=True)),
+                (
+                    "allowed_models",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=200),
+                        blank=True,
+                        default=list,
+                        help_text="empty: all",
+                        size=None,
+                    ),
+                ),
+                ("for_sale", models.BooleanField(default=True)),
+                (
+                    "is_default",
+                    models.BooleanField(
+                        default=False, help_text="the plan of everybody who has no other"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='billing_plan_one_default'), models.CheckConstraint(condition=models.Q(('monthly_allowance__gte', 0)), name='billing_plan_allowance_not_negative'), models.CheckConstraint(condition=models.Q(('requests_per_minute__isnull', True), ('requests_per_minute__gt', 0), _connector='OR'), name='billing_plan_rate_above_zero')],
+                "ordering": ["id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_default", True)),
+                        fields=("is_default",),
+                        name="billing_plan_one_default",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("monthly_allowance__gte", 0)),
+                        name="billing_plan_allowance_not_negative",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("requests_per_minute__isnull", True),
+                            ("requests_per_minute__gt", 0),
+                            _connector="OR",
+                        ),
+                        name="billing_plan_rate_above_zero",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Entitlement',
+            name="Entitlement",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('status', models.CharField(choices=[('active', 'active'), ('trialing', 'trialing'), ('past_due', 'past due'), ('canceled', 'canceled'), ('inactive', 'inactive')], default='active', max_length=20)),
-                ('period_end', models.DateTimeField(blank=True, null=True)),
-                ('grace_until', models.DateTimeField(blank=True, null=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.plan')),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "active"),
+                            ("trialing", "trialing"),
+                            ("past_due", "past due"),
+                            ("canceled", "canceled"),
+                            ("inactive", "inactive"),
+                        ],
+                        default="active",
+                        max_length=20,
+                    ),
+                ),
+                ("period_end", models.DateTimeField(blank=True, null=True)),
+                ("grace_until", models.DateTimeField(blank=True, null=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="billing.plan"
+                    ),
+                ),
             ],
         ),
     ]
