@@ -89,6 +89,14 @@ class ModelNotFound(NotFound):
 class MethodRefused(FareboxError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
 
+    def __init__(self, message: str, *, allow: str = "") -> None:
+        super().__init__(message)
+        self.allow = allow
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return super().headers | ({"allow": self.allow} if self.allow else {})
+
 
 class Conflict(FareboxError):
     status, type, code = 409, "idempotency_error", "in_progress"

@@ -92,12 +92,18 @@ class Transfer(models.Model):
         SETTLE = "settle", "receivable settled"
         EXPIRE = "expire", "expired"
 
-    debit = models.ForeignKey(Account, models.PROTECT, related_name="debits", db_constraint=False)
-    credit = models.ForeignKey(Account, models.PROTECT, related_name="credits", db_constraint=False)
+    debit = models.ForeignKey(
+        Account, models.PROTECT, related_name="debits", db_constraint=False, db_index=False
+    )
+    credit = models.ForeignKey(
+        Account, models.PROTECT, related_name="credits", db_constraint=False, db_index=False
+    )
     amount = models.BigIntegerField()
     kind = models.CharField(max_length=20, choices=Kind)
-    key = models.CharField(max_length=255, unique=True)
-    reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversals")
+    key = models.CharField(max_length=255)
+    reverses = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="reversals", db_index=False
+    )
     hold = models.ForeignKey("Hold", models.PROTECT, null=True, db_constraint=False, db_index=False)
     metadata = models.JSONField(default=dict)
     created = models.DateTimeField(db_default=Now())
@@ -106,8 +112,15 @@ class Transfer(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["debit", "id"], name="ledger_transfer_debit"),
             models.Index(fields=["credit", "id"], name="ledger_transfer_credit"),
+            models.Index(
+                fields=["reverses"],
+                condition=Q(reverses__isnull=False),
+                name="ledger_transfer_reverses",
+            ),
         ]
         constraints: ClassVar = [
+            # As a constraint: unique=True would make a second index, for LIKE.
+            models.UniqueConstraint(fields=["key"], name="ledger_transfer_one_a_key"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="ledger_transfer_amount"),
             models.CheckConstraint(
                 condition=~Q(debit=F("credit")), name="ledger_transfer_two_accounts"

@@ -106,4 +106,4 @@ async def _watch_client(receive: Receive, call: Call) -> None:
 
 def _expect_method(scope: Scope, method: str) -> None:
     if scope["method"] != method:
-        raise MethodRefused(f"This address takes {method} only.")
+        raise MethodRefused(f"This address takes {method} only.", allow=method)

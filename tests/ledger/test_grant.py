@@ -105,4 +105,4 @@ def test_a_lot_that_is_due_cannot_be_spent(wallet):
 def test_a_wallet_is_made_once_and_only_for_somebody(user, wallet):
     assert verbs.wallet_of(user=user.pk) == wallet
     with pytest.raises(NotFound):
-        verbs.wallet_of(user=None)  # type: ignore[arg-type]
+        verbs.wallet_of(user=None)

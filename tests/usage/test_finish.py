@@ -198,14 +198,8 @@ def test_the_verbs_say_the_same(user, wallet, fund):
     )  # fmt: skip
     assert begun == calls.Begun(held=50, output_tokens=20, available=50)
     assert calls.checkpoint(calls={call: {"charge": 3}}, lease=LEASE) == 1
-    ended: dict[str, Any] = {
-        "call": call,
-        "status": "completed",
-        "charge": 42,
-        "cost": 1,
-        "estimated": False,
-    }
-    usage = Usage(**TOKENS)
+    ended: dict[str, Any] = {"call": call, "charge": 42, "cost": 1, "usage": Usage(**TOKENS)}
+    ended |= {"status": "completed", "estimated": False}
 
-    assert calls.finish(usage=usage, **ended) == calls.Finished(42, 8, 0, False)
-    assert calls.finish(usage=usage, **ended) == calls.Finished(42, 8, 0, True)
+    assert calls.finish(**ended) == calls.Finished(42, 8, 0, False)
+    assert calls.finish(**ended) == calls.Finished(42, 8, 0, True)
