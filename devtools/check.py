@@ -30,10 +30,11 @@ def checks() -> list[Check]:
     manage = [PYTHON, "-W", NO_HISTORY, "manage.py"]
     production = {"DEBUG": "false", "ALLOWED_HOSTS": "farebox.example", "ALLOW_DEMO": "true"}
     deploy = ["check", "--deploy", "--fail-level", "WARNING"]
+    brief = ["--output-format", "concise"]
     arrows = "from importlinter.cli import lint_imports_command as run; run()"
     return [
-        Check("format", [PYTHON, "-m", "ruff", "format", "--check", "."]),
-        Check("lint", [PYTHON, "-m", "ruff", "check", "."]),
+        Check("format", [PYTHON, "-m", "ruff", "format", "--check", *brief, "."]),
+        Check("lint", [PYTHON, "-m", "ruff", "check", *brief, "."]),
         Check("types", [PYTHON, "-m", "mypy", "."]),
         Check("imports", [PYTHON, "-c", arrows]),
         Check("migrations", [*manage, "makemigrations", "--check", "--dry-run"]),

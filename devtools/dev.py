@@ -18,7 +18,13 @@ from devtools.embedded import EmbeddedError, free_port
 from devtools.environment import SHARED, BadValue, flag, given, project_environment, whole
 from devtools.home import Busy, Home
 from devtools.leftovers import Register
-from devtools.prepare import CannotStart, Demo, prepare
+from devtools.prepare import (
+    CannotStart,
+    Demo,
+    Preparation,
+    check_own_servers,
+    make_static_folder,
+)
 from devtools.processes import ROOT, TICK
 from devtools.say import note, say
 from devtools.servers import SERVERS, start_servers
@@ -77,13 +83,18 @@ def run(home: Home, signals: StopSignals) -> None:
     workers = whole(env, "WEB_CONCURRENCY", 1, 1, 64)
     supervisor = Supervisor(say, signals, register)
     try:
+        make_static_folder()
+        check_own_servers()
         env |= start_servers(env, home.path, supervisor, note)[0]
-        demo = prepare(env, signals.check)
+        preparation = Preparation(env, home.path, supervisor.poll)
+        if not preparation.is_done():
+            preparation.run()
         home.publish({name: env[name] for name in SHARED if name in env})
         web, *others = programs(env, home, workers)
         supervisor.start(web)
+        demo = preparation.seed()  # meanwhile the web process loads
         supervisor.wait(lambda: is_ready(env), READY_SECONDS, "the web process")
-        for service in others:  # later, because they would slow the first page down
+        for service in others:  # last, because they would slow the first page down
             supervisor.start(service)
         announce(env["PORT"], demo)
         keep_running(supervisor, watching=flag(env, "DEBUG", True))
@@ -144,22 +155,23 @@ def is_ready(env: Mapping[str, str]) -> bool:
         connection.close()
 
 
-def announce(port: str, demo: Demo) -> None:
+def announce(port: str, demo: Demo | None) -> None:
     """The ready line, and all that a newcomer needs to see a call being billed."""
     address = f"http://127.0.0.1:{port}"
-    body = {
-        "model": demo.model,
-        "stream": True,
-        "messages": [{"role": "user", "content": "Hello"}],
-    }
     say(f"Farebox is ready: {address}")
+    if demo is None:
+        return
+    message = {"role": "user", "content": "Hello"}
+    body = json.dumps(
+        {"model": demo.model, "stream": True, "messages": [message]}, separators=(",", ":")
+    )
     say("")
     say(f"Demo login: {demo.email}  password: {demo.password}  ({address}/admin/)")
     say(f"Demo key:   {demo.api_key}")
     say("Try it:")
     say(
         f'curl -N {address}/v1/chat/completions -H "Authorization: Bearer {demo.api_key}" '
-        f"-H \"Content-Type: application/json\" -d '{json.dumps(body, separators=(',', ':'))}'"
+        f"-H \"Content-Type: application/json\" -d '{body}'"
     )
     say("")
 

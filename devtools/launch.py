@@ -48,6 +48,10 @@ def main() -> None:
     python = bootstrap.ensure(requirements)
     paths = [ROOT, os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # Without compiled files each program takes seconds longer to start. Keep them, but out of
+        # the source tree, which is what the wish is about.
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", os.path.join(ROOT, ".venv", "pycache"))
     os.execv(python, [python, "-m", module, *sys.argv[2:]])
 
 

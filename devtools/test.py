@@ -16,6 +16,7 @@ from pathlib import Path
 from devtools.embedded import DURABLE, THROW_AWAY, EmbeddedError, postgres_binaries
 from devtools.environment import BadValue, flag
 from devtools.leftovers import Register
+from devtools.prepare import make_static_folder
 from devtools.processes import ROOT
 from devtools.say import mutter
 from devtools.servers import SERVERS, start_servers
@@ -35,6 +36,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="farebox-test-")).resolve()
     supervisor = Supervisor(mutter, signals, Register(folder / "children.json"))
     try:
+        make_static_folder()
         durable = flag(os.environ, "FAREBOX_TEST_FSYNC", False)
         found, _ = start_servers({}, folder, supervisor, mutter, DURABLE if durable else THROW_AWAY)
         env = test_environment(os.environ, folder) | found
@@ -56,7 +58,9 @@ def parallel(arguments: Sequence[str]) -> list[str]:
     chosen = re.compile(r"-n\d*|-n=?\w+|--numprocesses.*|(-p\s*)?no:xdist|--pdb|--trace|--dist.*")
     if any(chosen.fullmatch(argument) for argument in arguments):
         return []
-    return ["-n", "2", "--dist", "loadgroup"]
+    # By file, so that one that starts servers for its tests starts them once. (The groups of
+    # pytest-xdist 3.8 have no effect under pytest 9.2.)
+    return ["-n", "2", "--dist", "loadfile"]
 
 
 def test_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

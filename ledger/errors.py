@@ -53,7 +53,7 @@ def translate(error: psycopg.Error) -> errors.FareboxError | None:
         case "FB416":
             (left,) = said.values()
             return errors.BadInput(f"At most {format_credits(left)} credits are left to return.")
-        case "23505" if error.diag.constraint_name == "ledger_transfer_key_key":
+        case "23505" if error.diag.constraint_name == "ledger_transfer_one_a_key":
             # The key's transfer stands, though its stored answer was another's or is pruned.
             return errors.IdempotencyConflict("This idempotency key was used before.")
         case "55P03" | "57014" | "40P01":

@@ -63,7 +63,7 @@ def test_history_stays_as_it_was(hold, sql):
         (
             "INSERT INTO ledger_transfer (debit_id, credit_id, amount, kind, key, metadata)"
             " VALUES (1, 3, 1, 'capture', 'capture', '{}')",
-            "ledger_transfer_key",
+            "ledger_transfer_one_a_key",
         ),
     ],
 )

@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         if self.task is not None:
             self.task.cancel()
+        self._step_blocked = False
         self.resume_writing()
         served, self.served = self.served, None
         if served is not None:
