@@ -126,7 +126,7 @@ def choose_port(env: Mapping[str, str]) -> int:
 def programs(env: Mapping[str, str], home: Home, workers: int) -> list[Service]:
     """Web, worker and beat, as a deployment runs them (see Procfile), but less talkative."""
     web = ["-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", env["PORT"]]
-    web += ["--loop", "uvloop", "--http", "httptools", "--workers", str(workers)]
+    web += ["--loop", "uvloop", "--http", "config.http:HttpProtocol", "--workers", str(workers)]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "20"]
     # The warning is that root should not run a worker; on one's own machine it is noise.
     celery = ["-W", "ignore::UserWarning:celery.platforms", "-m", "celery", "-A", "config", "-q"]

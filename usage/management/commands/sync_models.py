@@ -12,6 +12,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = sync_models()
+        if options["verbosity"] < 1:
+            return
         self.stdout.write(
             f"{done.models} models known ({', '.join(configured_providers())} configured), "
             f"{done.added} added, {done.repriced} prices changed"
