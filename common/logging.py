@@ -11,6 +11,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 _SECRET_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SECRET_KEY")
@@ -50,6 +51,10 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "returned without completing response" not in record.getMessage()
 
 
+def _dump(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
 def configure(config: dict[str, Any]) -> None:
     """Set up structlog and the standard library's logging alike (``LOGGING_CONFIG``)."""
     _read_secrets()
@@ -63,7 +68,7 @@ def configure(config: dict[str, Any]) -> None:
         _scrub_event,
     ]
     renderer: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_dump)
         if config["json"]
         else structlog.dev.ConsoleRenderer(colors=False)
     )

@@ -15,6 +15,12 @@ from proxy import errors
 class HttpProtocol(HttpToolsProtocol):
     """Run as ``uvicorn --http config.http:HttpProtocol``."""
 
+    def on_message_begin(self) -> None:
+        """Give the application a way to drop a client that does not read: closing would wait for
+        it to take what is buffered."""
+        super().on_message_begin()
+        self.scope["extensions"] = {"farebox.abort": {"abort": self.transport.abort}}
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, and close."""
         self.transport.write(_bad_request(self.url or b"", uuid7()))

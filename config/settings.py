@@ -88,6 +88,7 @@ DATABASES = {
                 "min_size": 0,
                 "max_size": env.whole("DATABASE_POOL_SIZE", 10, least=1),
                 "timeout": 5,  # seconds; while the database is away a caller soon sees 503
+                "reconnect_timeout": 2,  # seconds; see proxy.context
             },
         },
     }

@@ -1,7 +1,8 @@
 """The proxy as an ASGI application: the only branching. Errors are answered here, once."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -47,7 +48,7 @@ class Proxy:
             self._context = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = str(uuid7())
+        request_id = uuid7()  # of a paid call it becomes the call's id
         path = scope["path"]
         protocol = "anthropic" if path.startswith("/v1/messages") else "openai"
         try:
@@ -56,28 +57,32 @@ class Proxy:
             if path == "/v1/models":
                 protocol = listing.protocol_of(headers)
                 _expect_method(scope, "GET")
-                await listing.answer(context, headers, protocol, request_id, send)
+                await listing.answer(context, headers, protocol, str(request_id), send)
             elif path in PAID:
                 _expect_method(scope, "POST")
-                await _paid(context, PAID[path], headers, receive, send)
+                await _paid(
+                    context, request_id, PAID[path], headers, receive, send, _abort_of(scope)
+                )
             else:
                 raise NotFound(f"There is nothing at {path[:200]}.")
         except FareboxError as error:
-            await responses.refuse(send, error, protocol, request_id)
+            await responses.refuse(send, error, protocol, str(request_id))
         except ClientLeft:
             pass
         except Exception as error:
-            log.exception("unexpected", error=type(error).__name__, request_id=request_id)
+            log.exception("unexpected", error=type(error).__name__, request_id=str(request_id))
             problem = FareboxError("Something went wrong here; it has been noted.")
-            await responses.refuse(send, problem, protocol, request_id)
+            await responses.refuse(send, problem, protocol, str(request_id))
 
 
 async def _paid(
     context: Context,
+    call_id: UUID,
     protocol: Protocol,
     headers: Mapping[bytes, bytes],
     receive: Receive,
     send: Send,
+    abort: Callable[[], None],
 ) -> None:
     """A paid call: parse, begin, relay. ``relay`` finishes it, whatever happens."""
     credential = credentials.read(headers)
@@ -85,14 +90,14 @@ async def _paid(
     request = parse(raw, protocol, await context.ready(), headers)
     del raw
     meter = protocol.meter(hide_usage=not request.shows_usage)
-    call = Call(uuid7(), request, meter, settings.UPSTREAM_TOTAL_SECONDS)
+    call = Call(call_id, request, meter, settings.UPSTREAM_TOTAL_SECONDS)
     begun = await settle.begin(context.pool, call, credential)
     call.held = begun.held
     context.open[id(call)] = call
     call.task = asyncio.current_task()
     watch = asyncio.create_task(_watch_client(receive, call))
     try:
-        await Relay(context, call, send).run(begun.output_tokens, headers)
+        await Relay(context, call, send, abort).run(begun.output_tokens, headers)
     finally:
         watch.cancel()
 
@@ -102,6 +107,12 @@ async def _watch_client(receive: Receive, call: Call) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     call.end_early(Cut.CLIENT_LEFT)
+
+
+def _abort_of(scope: Scope) -> Callable[[], None]:
+    """How to drop the client, where the server offers that (``config.http``)."""
+    offered = (scope.get("extensions") or {}).get("farebox.abort")
+    return offered["abort"] if offered else lambda: None
 
 
 def _expect_method(scope: Scope, method: str) -> None:

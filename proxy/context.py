@@ -40,6 +40,9 @@ class Context:
             min_size=1,
             max_size=settings.PROXY_POOL_SIZE,
             timeout=2.0,
+            # Attempts pause ever longer, and while one pauses nobody else tries: after an outage
+            # of a minute the pool would stay away for another. Giving up starts them afresh.
+            reconnect_timeout=2.0,
             open=False,
             kwargs={
                 "autocommit": True,

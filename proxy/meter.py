@@ -29,8 +29,6 @@ _DATA = re.compile(_START + rb"data:", re.MULTILINE)
 _ERROR = re.compile(
     _START + rb'(?:data:\s*\{\s*"error"\s*:\s*[{"]|event:[ \t]*error[ \t]*(?=[\r\n]))', re.MULTILINE
 )
-_DONE = re.compile(_START + rb"data:[ \t]*\[DONE\][ \t]*(?=[\r\n])", re.MULTILINE)
-_STOP = re.compile(_START + rb"event:[ \t]*message_stop[ \t]*(?=[\r\n])", re.MULTILINE)
 _MOST = 2**40  # tokens; more is nonsense, and is not believed
 
 
@@ -65,7 +63,7 @@ class Meter:
 
     def feed(self, events: bytes) -> bytes:
         """Count whole events; answers the bytes to pass on, the same unless one is to be hidden."""
-        if _ERROR.search(events):
+        if b"error" in events and _ERROR.search(events):  # the first is far cheaper
             self.failed = True
             events = self._before_error(events)
         if not self.events_seen:
@@ -74,7 +72,7 @@ class Meter:
             self.text_bytes += match.end(1) - match.start(1)
         if self._ends(events):
             self.done = True
-        if _USAGE.search(events):
+        if b'"usage"' in events and _USAGE.search(events):
             return self._read_events(events)
         return events
 
@@ -119,7 +117,7 @@ class OpenAIMeter(Meter):
     """Chat completions: usage comes in the last event but one, with no choices."""
 
     def _ends(self, events: bytes) -> bool:
-        return b"[DONE]" in events and _DONE.search(events) is not None
+        return _says(events, b"[DONE]", b"data:")
 
     def _read_event(self, answer: Mapping[str, Any]) -> bool:
         usage = answer.get("usage")
@@ -147,7 +145,7 @@ class AnthropicMeter(Meter):
     """Messages: ``message_start`` reports the input, each ``message_delta`` all output so far."""
 
     def _ends(self, events: bytes) -> bool:
-        return b"message_stop" in events and _STOP.search(events) is not None
+        return _says(events, b"message_stop", b"event:")
 
     def _read_event(self, answer: Mapping[str, Any]) -> bool:
         kind = answer.get("type")
@@ -186,6 +184,24 @@ class AnthropicMeter(Meter):
             cache_write_1h=hour,
             output=_or(output, old.output),
         )
+
+
+def _says(events: bytes, mark: bytes, field: bytes) -> bool:
+    """Whether a line of whole events is ``field`` and ``mark`` and nothing else.
+
+    Generated text may hold the mark too; it is looked for by its bytes, because a regular
+    expression would try every one of the others.
+    """
+    place = events.find(mark)
+    while place >= 0:
+        end = place + len(mark)
+        # A few bytes around the mark tell; a whole look-back would be quadratic.
+        ahead, behind = events[max(place - 32, 0) : place], events[end : end + 16]
+        line = ahead[max(ahead.rfind(b"\n"), ahead.rfind(b"\r")) + 1 :].rstrip(b" \t")
+        if line == field and behind.lstrip(b" \t")[:1] in (b"\r", b"\n"):
+            return True
+        place = events.find(mark, end)
+    return False
 
 
 def _json(text: bytes) -> Any:

@@ -7,7 +7,7 @@ both official SDKs take a clean end for success.
 """
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -38,10 +38,11 @@ class _ClientGone(Exception):
 class Relay:
     """One answer on its way. ``run`` never leaves a call open."""
 
-    def __init__(self, context: Context, call: Call, send: Send) -> None:
+    def __init__(self, context: Context, call: Call, send: Send, abort: Callable[[], None]) -> None:
         self.context = context
         self.call = call
         self._send = send
+        self._abort = abort
         self.protocol = call.request.protocol
         self.started = False
         self.finished = False
@@ -83,6 +84,7 @@ class Relay:
     async def _stream(self, answer: Answer) -> None:
         call, meter = self.call, self.call.meter
         splitter = sse.Splitter(settings.MAX_EVENT_BYTES)
+        idle, stall = settings.UPSTREAM_IDLE_SECONDS, settings.CLIENT_STALL_SECONDS
         while chunk := await answer.read():
             try:
                 events = splitter.feed(chunk)
@@ -105,11 +107,11 @@ class Relay:
                 await answer.finish()
                 return
             if out:
-                call.wait(settings.CLIENT_STALL_SECONDS, Cut.CLIENT_STALLED)
+                call.wait(stall, Cut.CLIENT_STALLED)
                 await self.send({"type": "http.response.body", "body": out, "more_body": True})
             if meter.failed:
                 raise UpstreamError("The provider broke off with an error.", should_retry=False)
-            call.wait(settings.UPSTREAM_IDLE_SECONDS, Cut.UPSTREAM_STALLED)
+            call.wait(idle, Cut.UPSTREAM_STALLED)
         raise UpstreamError("The provider's answer ended too early.", should_retry=False)
 
     async def _start(self, answer: Answer) -> None:
@@ -169,6 +171,7 @@ class Relay:
         if why in _CLIENT:
             # What the provider was asked it will charge for, answered or not.
             self._finish(Status.CANCELED if self.call.sent else Status.FAILED, why.value)
+            self._abort()
             return
         await self._broken(UpstreamTimeout("The provider took too long.", should_retry=False))
 
@@ -178,6 +181,7 @@ class Relay:
             async with asyncio.timeout(settings.CLIENT_STALL_SECONDS):
                 await self.send(message)
         except TimeoutError:
+            self._abort()
             raise _ClientGone from None
 
     async def send(self, message: MutableMapping[str, Any]) -> None:

@@ -65,7 +65,7 @@ def parse(
         raise BadInput("tools: must be a list.", param="tools")
     protocol.check(body)
     model = catalog.find(name, protocol.name)
-    options = body.get("stream_options") or {}
+    options = body.get("stream_options")
     clean = orjson.dumps(body)
     window = _window(model, headers or {})
     return Request(
@@ -73,7 +73,7 @@ def parse(
         model=model,
         body=body,
         stream=stream,
-        shows_usage=bool(options.get("include_usage")),
+        shows_usage=isinstance(options, dict) and options.get("include_usage") is True,
         worst=_worst_case(clean, body, protocol, model, window),
         text_bytes=bounds.text_bytes(body, len(clean)),
         has_media=bounds.has_media(body),

@@ -1,7 +1,6 @@
 """begin and finish against the database, and what happens when it is away."""
 
 import asyncio
-import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -134,7 +133,7 @@ def _facts(
         "status": status,
         "error": error,
         "estimated": estimated,
-        **{f"{name}_tokens": value for name, value in dataclasses.asdict(usage).items()},
+        **{f"{name}_tokens": value for name, value in usage.as_dict().items()},
         "spent": done.spent,
         "written_off": done.written_off,
         "first_event_ms": call.first_event_ms,

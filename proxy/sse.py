@@ -56,6 +56,10 @@ class Splitter:
 
 def split(events: bytes) -> list[bytes]:
     """Whole events, each with the empty line that ends it."""
+    if b"\r" not in events:  # the usual case
+        *whole, rest = events.split(b"\n\n")
+        out = [event + b"\n\n" for event in whole]
+        return [*out, rest] if rest else out
     out, start = [], 0
     for match in _BOUNDARY.finditer(events):
         out.append(events[start : match.end()])

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
+
 from common.errors import (
     BadInput,
     FareboxError,
@@ -94,7 +96,7 @@ def begin(
             "digest": digest,
             "user": user,
             "model": model,
-            "metadata": json.dumps(dict(metadata)),
+            "metadata": orjson.dumps(metadata).decode(),
             "lease": lease,
             **vars(worst),
         },
@@ -127,7 +129,7 @@ def finish(
             "status": status,
             "charge": charge,
             "cost": cost,
-            "usage": json.dumps(usage.as_dict()),
+            "usage": orjson.dumps(usage.as_dict()).decode(),
             "estimated": estimated,
             "error": error,
             "first_event_ms": first_event_ms,

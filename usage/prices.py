@@ -6,7 +6,7 @@ Nothing here touches the database or the network.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +27,13 @@ class Usage:
     output: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        return asdict(self)
+        return {
+            "input": self.input,
+            "cached": self.cached,
+            "cache_write": self.cache_write,
+            "cache_write_1h": self.cache_write_1h,
+            "output": self.output,
+        }
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ MAX_OUTPUT = {
     "o4": 100_000, "gpt-5": 128_000, "gpt-6": 128_000, "claude-2": 4_096, "claude-3": 4_096,
     "claude-3-5": 8_192, "claude-3-7": 64_000, "claude-haiku-4-5": 64_000,
     "claude-sonnet-4": 64_000, "claude-opus-4": 32_000, "claude-opus-4-5": 64_000,
-    "claude-opus-4-6": 128_000, "claude-opus-4-7": 128_000,
+    "claude-opus-4-6": 128_000, "claude-opus-4-7": 128_000, "claude-opus-4-8": 128_000,
 }  # fmt: skip
 
 DEMO = Listed(

@@ -1,0 +1,106 @@
+"""Failure table: the database is away. Nothing is spent unheld, and a finish outlasts an outage.
+
+The server runs on a PostgreSQL of the test's own, which is stopped and started for real. Times are
+the point here, so the settings are the quick ones of ``server.QUICK``.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tests.fakes.providers import Behaviour, FakeProviders, Usage
+from tests.proxy.by_hand import microcredits
+from tests.proxy.cluster import Cluster
+from tests.proxy.dialects import BOTH, OPENAI
+from tests.proxy.riders import make_rider
+from tests.proxy.server import Farebox, wait_for
+
+pytestmark = pytest.mark.xdist_group("proxy-slow")
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    # Not below pytest's folder, which it closes to other users, the server's among them.
+    with TemporaryDirectory(prefix="farebox-cluster-") as home:
+        cluster = Cluster(Path(home))
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.close()
+
+
+def test_an_outage_from_begin_to_finish(
+    cluster: Cluster,
+    own_farebox: Callable[..., Farebox],
+    fake: FakeProviders,
+    database_url: str,
+    clean_books: bool,
+) -> None:
+    rider = make_rider()
+    cluster.copy(database_url)
+    farebox = own_farebox(DATABASE_URL=cluster.url)
+
+    def state() -> dict[str, Any]:
+        ((posted, held, calls, open_holds),) = cluster.query(
+            "SELECT posted, held, (SELECT count(*) FROM usage_call),"
+            " (SELECT count(*) FROM ledger_hold WHERE state = 'open')"
+            " FROM ledger_account WHERE id = %s",
+            rider.wallet,
+        )
+        return {"posted": posted, "held": held, "calls": calls, "open": open_holds}
+
+    assert OPENAI.ask(farebox, rider.secret).status == 200
+    spent = rider.funded - state()["posted"]
+    assert spent > 0
+
+    # A stream has begun when the database goes, and ends while it is away.
+    fake.script(Behaviour(events=6, delay=0.2, usage=Usage(input=1_000, output=10)))
+    with ThreadPoolExecutor(1) as pool:
+        streamed = pool.submit(OPENAI.ask, farebox, rider.secret, stream=True)
+        fake.wait_until(lambda: fake.open == 1)
+        cluster.stop()
+        reply = streamed.result(20)
+    assert reply.whole, "the client is not to wait for our database"
+    assert OPENAI.text(reply) == "word " * 6
+
+    # While it is away nothing is begun, and nobody is asked.
+    asked = len(fake.requests)
+    for dialect in BOTH:
+        refused = dialect.ask(farebox, rider.secret, stream=dialect is OPENAI)
+        dialect.assert_refused(refused, 503)
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert "x-should-retry" not in refused.headers
+    assert len(fake.requests) == asked
+
+    # It is back: the finish that was kept arrives, once, and calls go on without a restart.
+    cluster.start()
+    wait_for(lambda: state()["open"] == 0, 15, "the finish arrives by itself")
+    price = microcredits("gpt-4o-mini", input=1_000, output=10)
+    assert state() == {"posted": rider.funded - spent - price, "held": 0, "calls": 2, "open": 0}
+    wait_for(lambda: OPENAI.ask(farebox, rider.secret).status == 200, 10, "calls go on")
+    assert state()["held"] == 0
+    assert cluster.query("SELECT status, estimated FROM usage_call ORDER BY started") == [
+        ("completed", False)
+    ] * int(state()["calls"])
+
+
+def test_a_server_that_starts_while_it_is_away_answers_when_it_is_back(
+    cluster: Cluster,
+    own_farebox: Callable[..., Farebox],
+    fake: FakeProviders,
+    database_url: str,
+    clean_books: bool,
+) -> None:
+    rider = make_rider()
+    cluster.copy(database_url)
+    cluster.stop()
+    farebox = own_farebox(DATABASE_URL=cluster.url)
+    OPENAI.assert_refused(OPENAI.ask(farebox, rider.secret), 503)
+    assert fake.requests == []
+    cluster.start()
+    wait_for(lambda: OPENAI.ask(farebox, rider.secret).status == 200, 10, "calls go on")
