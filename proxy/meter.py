@@ -9,7 +9,7 @@ bytes are what an estimate is made of.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -45,6 +45,8 @@ class Tokens:
 
 class Meter:
     """Counts one answer. ``input_known`` and ``output_known``: what of ``tokens`` is reported."""
+
+    END: ClassVar[bytes]  # how the event that ends a stream usually begins
 
     def __init__(self, *, hide_usage: bool = False) -> None:
         self.hide_usage = hide_usage
@@ -116,6 +118,8 @@ class Meter:
 class OpenAIMeter(Meter):
     """Chat completions: usage comes in the last event but one, with no choices."""
 
+    END = b"data: [DONE]"
+
     def _ends(self, events: bytes) -> bool:
         return _says(events, b"[DONE]", b"data:")
 
@@ -143,6 +147,8 @@ class OpenAIMeter(Meter):
 
 class AnthropicMeter(Meter):
     """Messages: ``message_start`` reports the input, each ``message_delta`` all output so far."""
+
+    END = b"event: message_stop"
 
     def _ends(self, events: bytes) -> bool:
         return _says(events, b"message_stop", b"event:")

@@ -130,6 +130,12 @@ class Relay:
         )
 
     async def _end(self, out: bytes) -> None:
+        """Pass on what comes before the end mark, book, then send the mark."""
+        place = out.rfind(self.call.meter.END)
+        if place > 0:
+            self.call.wait(settings.CLIENT_STALL_SECONDS, Cut.CLIENT_STALLED)
+            await self.send({"type": "http.response.body", "body": out[:place], "more_body": True})
+            out = out[place:]
         await self._booked(Status.COMPLETED)
         await self._send_last({"type": "http.response.body", "body": out})
 
