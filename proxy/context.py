@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import structlog
 from django.conf import settings
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from proxy import providers, settle
 from proxy.call import Call, Cut
@@ -35,7 +35,7 @@ class Context:
     """Made lazily by the first request or by the server's start-up; ``stop`` ends it."""
 
     def __init__(self) -> None:
-        self.pool: settle.Pool = AsyncConnectionPool(
+        self.pool = settle.Pool(
             settings.DATABASE_URL,
             min_size=1,
             max_size=settings.PROXY_POOL_SIZE,

@@ -1,6 +1,7 @@
 """begin and finish against the database, and what happens when it is away."""
 
 import asyncio
+from collections import deque
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +25,24 @@ log = structlog.get_logger(__name__)
 _PATIENCE = (0.1, 0.3, 1, 2, 4, 8, 8, 8, 8, 8, 8)
 _AWAY = (psycopg.OperationalError, PoolTimeout, OSError)
 
-Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+class _Stack(deque[Any]):
+    """Gives back last what came in last."""
+
+    def popleft(self) -> Any:
+        return self.pop()
+
+
+class Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
+    """A pool that hands out the connection used last, whose server process is still warm.
+
+    psycopg's own takes the one that waited longest, and so goes round all of them: with 16 idle
+    ones a lone caller's first byte was measured to come a millisecond later.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pool = _Stack()
 
 
 def unavailable() -> Unavailable:
