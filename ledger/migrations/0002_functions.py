@@ -24,6 +24,6 @@ class Migration(migrations.Migration):
     dependencies = [("ledger", "0001_initial")]
     operations = [
         migrations.RunSQL([STORAGE], reverse_sql=migrations.RunSQL.noop),
-        install("ledger", "guards", "primitives", "verbs"),
+        install("ledger", "guards", "primitives", "verbs", "sweep"),
         migrations.RunSQL([SYSTEM_ACCOUNTS], reverse_sql=migrations.RunSQL.noop),
     ]
