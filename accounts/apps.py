@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
@@ -7,3 +10,11 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import schema  # noqa: F401  registers itself with drf-spectacular
+
+        post_migrate.connect(_sync_extensions, sender=self)
+
+
+def _sync_extensions(**_: Any) -> None:
+    from accounts import extensions  # its models are there by now
+
+    extensions.sync()

@@ -92,3 +92,63 @@ class ApiKey(models.Model):
         return self.revoked_at is None and (
             self.expires_at is None or self.expires_at > timezone.now()
         )
+
+
+class SigningKey(models.Model):
+    """A private key of this deployment, encrypted; see ``accounts.signing``."""
+
+    purpose = models.CharField(max_length=20)
+    pem = models.TextField(editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.pk}"
+
+
+class Backup(models.Model):
+    """A user's settings as their client encrypted them; nothing here can read them.
+
+    ``version`` counts the writes, and with them the ETag changes.
+    """
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="backup")
+    blob = models.BinaryField()
+    version = models.PositiveBigIntegerField(default=1)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}, {len(self.blob)} bytes"
+
+
+class TokenFamily(models.Model):
+    """What one sign-in of an extension has led to: every token that came of it by renewal.
+
+    ``accounts.oidc`` ends a family whole when one of its spent refresh tokens is shown again
+    (RFC 9700, section 4.14.2).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="token_families")
+    client = models.CharField(max_length=100)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "token families"
+
+    def __str__(self) -> str:
+        return f"{self.client} {self.pk}"
+
+
+class FamilyToken(models.Model):
+    """A token's place in its family, by the hash that allauth keeps; ``spent`` by a renewal.
+
+    Kept after the token itself is gone, so that a spent one is known when it comes back.
+    """
+
+    hash = models.CharField(max_length=64, primary_key=True)
+    family = models.ForeignKey(TokenFamily, models.CASCADE, related_name="tokens")
+    spent_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.family_id} {self.hash[:8]}"

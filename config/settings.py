@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config import env
+from config import env, people
 from config.look import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.look import UNFOLD as UNFOLD
 
@@ -14,6 +14,7 @@ DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY: is not set; use 50 random characters and keep them")
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
 if not DEBUG and len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY: must have at least 50 characters when DEBUG is off")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]") if DEBUG else ())
@@ -34,6 +35,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "corsheaders",
+    *people.AUTH_APPS,
+    "channels",
     "common",
     "accounts",
     "ledger",
@@ -47,11 +51,14 @@ MIDDLEWARE = [
     "common.middleware.Health",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.LastSeen",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -99,6 +106,12 @@ REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
 }
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "farebox"},
+    }
+}
 
 # --- People -----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -112,7 +125,11 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-LOGIN_REDIRECT_URL = "/admin/"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/dashboard/"
+SESSION_COOKIE_AGE = env.whole("SESSION_SECONDS", 2_592_000, least=3600)
+globals().update(people.settings(debug=DEBUG, https=env.flag("HTTPS", not DEBUG)))
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -1,0 +1,7 @@
+"""Sign-up and sign-in by e-mail."""
+
+from allauth.account.adapter import DefaultAccountAdapter
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """allauth's own, and what it leaves to a project."""
