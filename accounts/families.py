@@ -40,7 +40,7 @@ def _join(family: uuid.UUID, tokens: list[Token]) -> None:
 
 
 def _far() -> datetime:
-    return timezone.now() + timedelta(seconds=settings.IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN)
+    return timezone.now() + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
 
 
 def lock(hash: str) -> FamilyToken | None:

@@ -75,7 +75,9 @@ def social_providers() -> dict[str, Any]:
     return {"google": google, "github": github}
 
 
-def settings(*, debug: bool, https: bool) -> dict[str, Any]:
+def settings(
+    *, debug: bool, https: bool, extensions: list[str], refresh_seconds: int
+) -> dict[str, Any]:
     """All of allauth's settings, by name."""
     return {
         # The address of whoever calls is counted from the right of X-Forwarded-For.
@@ -120,11 +122,8 @@ def settings(*, debug: bool, https: bool) -> dict[str, Any]:
         "IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN": env.whole(
             "ACCESS_TOKEN_SECONDS", 900, least=60, most=86_400
         ),
-        "IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN": env.whole(
-            "REFRESH_TOKEN_SECONDS", 5_184_000, least=3600
-        ),
+        "IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN": refresh_seconds,
         "IDP_OIDC_ROTATE_REFRESH_TOKEN": True,
-        "EXTENSION_IDS": (extensions := extension_ids()),
         # Pages of the extensions, and no others. Tokens are sent by hand there, never as cookies.
         "CORS_ALLOWED_ORIGINS": [f"chrome-extension://{name}" for name in extensions],
         "CORS_ALLOW_CREDENTIALS": False,

@@ -129,7 +129,16 @@ AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/dashboard/"
 SESSION_COOKIE_AGE = env.whole("SESSION_SECONDS", 2_592_000, least=3600)
-globals().update(people.settings(debug=DEBUG, https=env.flag("HTTPS", not DEBUG)))
+REFRESH_TOKEN_SECONDS = env.whole("REFRESH_TOKEN_SECONDS", 5_184_000, least=3600)
+EXTENSION_IDS = people.extension_ids()
+globals().update(
+    people.settings(
+        debug=DEBUG,
+        https=env.flag("HTTPS", not DEBUG),
+        extensions=EXTENSION_IDS,
+        refresh_seconds=REFRESH_TOKEN_SECONDS,
+    )
+)
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

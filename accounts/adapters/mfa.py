@@ -5,7 +5,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from accounts import crypto
 
 
-class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+class MFAAdapter(DefaultMFAAdapter):
     """Secrets of second factors are encrypted at rest."""
 
     def encrypt(self, text: str) -> str:

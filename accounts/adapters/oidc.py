@@ -11,7 +11,7 @@ from accounts import signing
 PURPOSE = "oidc"
 
 
-class OIDCAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
+class OIDCAdapter(DefaultOIDCAdapter):
     """Signs with the deployment's own keys, and is called what ``PUBLIC_URL`` says."""
 
     def get_issuer(self) -> str:

@@ -3,5 +3,5 @@
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 
 
-class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+class SocialAdapter(DefaultSocialAccountAdapter):
     """allauth's own, and what it leaves to a project."""
