@@ -130,7 +130,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/dashboard/"
 SESSION_COOKIE_AGE = env.whole("SESSION_SECONDS", 2_592_000, least=3600)
 REFRESH_TOKEN_SECONDS = env.whole("REFRESH_TOKEN_SECONDS", 5_184_000, least=3600)
-EXTENSION_IDS = people.extension_ids()
+EXTENSION_IDS: list[str] = people.extension_ids()
 globals().update(
     people.settings(
         debug=DEBUG,

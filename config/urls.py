@@ -19,6 +19,8 @@ urlpatterns = [
     path("", include("allauth.idp.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("dashboard/", include("accounts.page_urls")),
+    path("api/", include("accounts.urls")),
     path("api/", include("billing.urls")),
     path("api/", include("usage.urls")),
     path("api/", include("proxy.urls")),

@@ -1,0 +1,5 @@
+"""The account's addresses under ``/api/``."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
