@@ -17,7 +17,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import verbs
+from accounts import leaving, verbs
 from accounts.models import ApiKey, User
 from common.admin import (
     BigTableAdmin,
@@ -89,8 +89,24 @@ class ApiKeyInline(TabularInline):
         return False
 
 
+class DeleteAccountForm(ConfirmedForm):
+    """Somebody's account, deleted for them."""
+
+    reason = reason_field("Kept in the history; write nothing personal, it stays.")
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def summary(self) -> str:
+        return (
+            f"{self.user.email} is signed out everywhere, loses keys, plan and balance, and is "
+            "named nowhere any more. This can't be undone."
+        )
+
+
 class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
-    """People. They are deactivated, not deleted: the books keep their transfers."""
+    """People. Their rows stay when an account is deleted: the books keep their transfers."""
 
     form = ChangeUserForm
     add_form = NewUserForm
@@ -103,6 +119,7 @@ class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
     readonly_fields: ClassVar[Any] = ("last_login", "date_joined")
     filter_horizontal = ("groups",)
     inlines = (ApiKeyInline,)
+    actions_detail: Any = ("delete_account",)
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("email", "password", "is_active")}),
         ("Staff", {"fields": ("is_staff", "is_superuser", "groups"), "classes": ["collapse"]}),
@@ -130,6 +147,37 @@ class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_leave_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("accounts.delete_user")
+
+    @action(
+        description="Delete account",
+        url_path="leave",
+        permissions=["leave"],
+        icon="person_remove",
+        variant=ActionVariant.DANGER,
+    )
+    def delete_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user: Any = self.get_object(request, object_id)
+
+        def act(form: DeleteAccountForm) -> str:
+            done = leaving.delete_account(user=user)
+            user.refresh_from_db()  # what is written to the history from here on names nobody
+            if not done:
+                return "This account was deleted already."
+            return f"Deleted the account: {form.cleaned_data['reason']}"
+
+        return confirm(
+            request,
+            model_admin=self,
+            target=user,
+            allowed=self.has_leave_permission(request),
+            title="Delete an account",
+            form_class=DeleteAccountForm,
+            act=act,
+            user=user,
+        )
 
 
 class RevokeForm(ConfirmedForm):

@@ -9,8 +9,12 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import schema  # noqa: F401  registers itself with drf-spectacular
+        from accounts import access, events, exports, schema, squatters, staff  # noqa: F401  these register themselves
 
+        access.watch()
+        squatters.watch()
+        staff.watch()
+        access.access_lost.connect(events.access_changed, dispatch_uid="events")
         post_migrate.connect(_sync_extensions, sender=self)
 
 

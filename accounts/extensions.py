@@ -1,8 +1,14 @@
 """The extensions of ``EXTENSION_IDS`` as OIDC clients: each a public client with its own redirect
 and its own origin, and nothing wider."""
 
+import logging
+
 from allauth.idp.oidc.models import Client
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
+
+logger = logging.getLogger(__name__)
 
 MARK = {"farebox": "extension"}  # clients made here, as opposed to those the operator made
 
@@ -39,3 +45,12 @@ def sync() -> None:
     ours = Client.objects.filter(data=MARK)
     for client in ours.exclude(id__in=settings.EXTENSION_IDS):
         client.delete()
+
+
+async def sync_at_start() -> None:
+    """``sync`` when a web process starts, since the setting may have changed without a migration.
+    A database that is away is no error: the clients stay what they were."""
+    try:
+        await sync_to_async(sync)()
+    except DatabaseError as error:
+        logger.warning("extensions not brought up to date: %s", type(error).__name__)

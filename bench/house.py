@@ -160,6 +160,7 @@ def production(folder: Path, upstream_port: int) -> dict[str, str]:
         "ALLOWED_HOSTS": "127.0.0.1",
         "HTTPS": "false",
         "ALLOW_DEMO": "true",
+        "EMAIL_URL": "consolemail://",
         "OPENAI_API_KEY": UPSTREAM_KEY,
         "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
         "DJANGO_SETTINGS_MODULE": "config.settings",

@@ -163,7 +163,7 @@ class AccountHolderAdmin(UserAdmin):
         "wallet_now",
         "elsewhere",
     )
-    actions_detail = ("grant_credits", "assign_plan")
+    actions_detail = ("grant_credits", "assign_plan", *UserAdmin.actions_detail)
     fieldsets: ClassVar[Any] = (
         UserAdmin.fieldsets[0],
         ("Plan and wallet", {"fields": ("plan_now", "wallet_now", "elsewhere")}),
@@ -286,7 +286,7 @@ def grant(user: User, form: GrantForm, actor: Any) -> str:
         kind=said["kind"],
         key=f"admin:grant:{said['token']}",
         expires_at=datetime.combine(day, time(), UTC) if day else None,
-        metadata={"reason": said["reason"], "actor": actor.pk, "actor_email": actor.email},
+        metadata={"reason": said["reason"], "actor": actor.pk},
     )
     return (
         f"Granted {format_credits(said['amount'])} credits to {user.email} "

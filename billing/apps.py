@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from billing import (
+            leaving,  # noqa: F401  adds its part; models can be imported only now
+            receivers,  # noqa: F401  the same
+        )

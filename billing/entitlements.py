@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from accounts import events
 from accounts.models import User
 from billing.models import Entitlement, Plan
 
@@ -18,7 +19,14 @@ def assign_plan(
         user=user,
         defaults={"plan": plan, "status": status, "period_end": period_end, "grace_until": None},
     )
+    events.changed(user.pk)
     return entitlement
+
+
+def end(*, user: User) -> None:
+    """Take a user's plan away; the default plan is left to them."""
+    Entitlement.objects.filter(user=user).delete()
+    events.changed(user.pk)
 
 
 def current(user: User) -> Entitlement:

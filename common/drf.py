@@ -85,7 +85,8 @@ def _of_drf(exc: drf_errors.APIException) -> errors.FareboxError | None:
             return _of_fields(exc.detail)
         case drf_errors.NotAuthenticated():
             return errors.NotAuthenticated(
-                "Who is calling? Send an API key as 'Authorization: Bearer fb_…' or 'x-api-key'."
+                "Who is calling? Send an API key as 'Authorization: Bearer fb_…' or 'x-api-key', "
+                "or sign in."
             )
         case drf_errors.AuthenticationFailed():
             return errors.NotAuthenticated(text)

@@ -11,8 +11,10 @@ FareboxError
 ├── MethodRefused         405
 ├── Conflict              409
 │   └── AlreadyEnded      409
+├── PreconditionFailed    412
 ├── TooLarge              413
 ├── IdempotencyConflict   422
+├── PreconditionRequired  428
 ├── RateLimited           429
 ├── UpstreamError         502
 ├── Unavailable           503
@@ -106,12 +108,24 @@ class AlreadyEnded(Conflict):
     code = "completed"
 
 
+class PreconditionFailed(FareboxError):
+    """What was to be changed is not what the caller believes it to be."""
+
+    status, type, code = 412, "invalid_request_error", "precondition_failed"
+
+
 class TooLarge(FareboxError):
     status, type, code = 413, "invalid_request_error", "request_too_large"
 
 
 class IdempotencyConflict(FareboxError):
     status, type, code = 422, "idempotency_error", "key_reused"
+
+
+class PreconditionRequired(FareboxError):
+    """The caller has to say what it believes to be there (RFC 6585, section 3)."""
+
+    status, type, code = 428, "invalid_request_error", "precondition_required"
 
 
 class RateLimited(FareboxError):

@@ -8,6 +8,7 @@ import logging
 import logging.config
 import os
 import re
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -49,6 +50,24 @@ def _scrub_event(
 def _is_news(record: logging.LogRecord) -> bool:
     """Drops what uvicorn says of a stream that was cut on purpose; the call's own line tells."""
     return "returned without completing response" not in record.getMessage()
+
+
+class _Sparing(logging.Filter):
+    """Of a library that tells each failed attempt with its traceback: one line a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + 60
+        if record.exc_info and record.exc_info[0]:
+            record.msg = f"{record.getMessage()}: {record.exc_info[0].__name__}"
+            record.args, record.exc_info = (), None
+        return True
 
 
 def _dump(event: Any, **_: Any) -> str:
@@ -98,3 +117,4 @@ def configure(config: dict[str, Any]) -> None:
         }
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("channels_redis.pubsub").addFilter(_Sparing())  # while Valkey is away

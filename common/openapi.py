@@ -15,7 +15,22 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
     401: ("invalid_request_error", "invalid_api_key", "This API key is not valid."),
     403: ("invalid_request_error", "permission_denied", "This API key lacks the scope 'read'."),
     404: ("invalid_request_error", "not_found", "There is nothing here."),
+    412: (
+        "invalid_request_error",
+        "precondition_failed",
+        "The backup has changed since: fetch it, merge, and send its new ETag in If-Match.",
+    ),
     413: ("invalid_request_error", "request_too_large", "The request is too large."),
+    415: (
+        "invalid_request_error",
+        "unsupported_media_type",
+        "Send the bytes as they are, with 'Content-Type: application/octet-stream'.",
+    ),
+    428: (
+        "invalid_request_error",
+        "precondition_required",
+        "There is a backup already: send its ETag in If-Match.",
+    ),
     429: (
         "rate_limit_error",
         "rate_limit_exceeded",

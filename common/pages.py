@@ -47,6 +47,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _respond(request, errors.NotFound("There is nothing at this address."))
 
 
+def too_many(request: HttpRequest) -> HttpResponse:
+    """What allauth's limits of sign-in answer."""
+    return _respond(
+        request,
+        errors.RateLimited("Too many tries. Wait a few minutes, then try again.", retry_after=60),
+    )
+
+
 def broken(request: HttpRequest) -> HttpResponse:
     return _respond(request, errors.FareboxError("Something went wrong here. It has been noted."))
 
@@ -55,4 +63,7 @@ def _respond(request: HttpRequest, error: errors.FareboxError) -> HttpResponse:
     if request.path_info.startswith("/api/"):
         return answer(error)
     # No request is given: no context processor may look at a session or a database that is away.
-    return render(None, "error.html", {"error": error}, status=error.status)
+    page = render(None, "error.html", {"error": error}, status=error.status)
+    for name, value in error.headers.items():
+        page.headers[name] = value
+    return page

@@ -1,4 +1,5 @@
-"""The one ASGI application: the proxy's addresses to ``proxy.app``, everything else to Django.
+"""The one ASGI application: the proxy's addresses to ``proxy.app``, the account's socket to its
+consumer, everything else to Django.
 
 A paid call never passes through Django's handler: a pooled connection would stay with it until
 its stream ends (measured: ten streams empty a pool of ten).
@@ -11,17 +12,32 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
-django_application = get_asgi_application()
+django_handler = get_asgi_application()
 
+from accounts import extensions  # noqa: E402
+from accounts.backups import MOST_BYTES  # noqa: E402
+from accounts.consumers import PATH as ACCOUNT_SOCKET  # noqa: E402
+from accounts.consumers import AccountConsumer  # noqa: E402
+from accounts.hub import Hub  # noqa: E402
+from config.bodies import BoundedBodies  # noqa: E402
 from proxy.app import PATHS, Proxy  # noqa: E402 -- its models need the set-up above
+from usage.state import states_of  # noqa: E402
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
+django_application = BoundedBodies(
+    django_handler,
+    most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    less={"/api/backup": MOST_BYTES},
+)
 proxy = Proxy()
+hub = Hub(states_of)
+account_socket = AccountConsumer.as_asgi(hub=hub)
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
@@ -30,6 +46,11 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         await _lifespan(receive, send)
     elif scope["type"] == "http" and scope["path"].startswith(PATHS):
         await proxy(scope, receive, send)
+    elif scope["type"] == "websocket":
+        if scope["path"] == ACCOUNT_SOCKET:
+            await account_socket(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})  # before it is accepted: 403
     else:
         await django_application(dict(scope), receive, send)
 
@@ -46,9 +67,11 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             await proxy.startup()
+            await extensions.sync_at_start()
             settle_memory()
             await send({"type": "lifespan.startup.complete"})
         else:
+            await hub.stop()
             await proxy.shutdown()
             await send({"type": "lifespan.shutdown.complete"})
             return

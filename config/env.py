@@ -7,11 +7,16 @@ Every name read here or in ``settings.py`` is listed in ``.env.example``.
 
 import os
 from decimal import Decimal, InvalidOperation
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
 
+import environ
 import psycopg
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+
+_SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 
 
 def _fail(name: str, problem: str) -> ImproperlyConfigured:
@@ -101,6 +106,54 @@ def url(name: str, default: str = "") -> str:
     if parts.scheme == "http" and not loopback:
         raise _fail(name, "must be https; plain http is for loopback only")
     return value
+
+
+def mailbox(name: str, default: str) -> str:
+    """Whom mails are from: an address, with a name before it or without."""
+    value = text(name, default)
+    shown, address = parseaddr(value)
+    try:
+        validate_email(address)
+    except ValidationError:
+        raise _fail(name, "must be an address, such as Farebox <mail@farebox.example>") from None
+    if not shown.isprintable():
+        raise _fail(name, "must be printable")
+    return value
+
+
+def mail(name: str, default: str = "") -> dict[str, Any]:
+    """How mails leave, as Django's settings: ``MAIL_BACKEND`` and ``EMAIL_…``.
+
+    ``smtp://``, ``smtp+tls://`` (STARTTLS) or ``smtp+ssl://`` with ``user:password@host:port``;
+    ``consolemail://`` shows them in the worker's output; ``filemail:///folder`` keeps them there.
+    """
+    value = text(name, default)
+    if not value:
+        raise _fail(
+            name, "is not set; give a mail server, such as smtp+tls://user:password@host:587"
+        )
+    try:
+        parts = urlsplit(value)
+        known = {*_SMTP_PORTS, "consolemail", "filemail"}
+        if parts.scheme not in known:
+            raise _fail(
+                name, "must be smtp://, smtp+tls://, smtp+ssl://, consolemail://, filemail://"
+            )
+        if parts.scheme in _SMTP_PORTS and not parts.hostname:
+            raise _fail(name, "names no mail server")
+        if parts.scheme == "filemail" and (parts.netloc or parts.path in {"", "/"}):
+            raise _fail(name, "must be filemail:/// and the path of a folder")
+        if parts.query or parts.fragment:
+            raise _fail(name, "takes no options; write # and ? in a password as %23 and %3F")
+        found: dict[str, Any] = dict(environ.Env.email_url_config(value))
+    except ValueError:
+        raise _fail(name, "is not an address") from None
+    backend = found.pop("EMAIL_BACKEND")
+    if parts.scheme == "consolemail":
+        backend = "accounts.mail.Terminal"
+    found["EMAIL_FILE_PATH"] = parts.path if parts.scheme == "filemail" else None
+    found["EMAIL_PORT"] = found["EMAIL_PORT"] or _SMTP_PORTS.get(parts.scheme, 25)
+    return found | {"MAIL_BACKEND": backend, "EMAIL_TIMEOUT": 20}
 
 
 def database(name: str) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """Django's settings. Everything that differs between deployments comes from the environment."""
 
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
 from config import env, people
 from config.look import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
@@ -21,6 +25,8 @@ ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]") i
 if not DEBUG and not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS: is not set; name the hosts this deployment answers")
 
+SITE_NAME = env.text("SITE_NAME", "Farebox")
+
 INSTALLED_APPS = [
     "daphne",
     "unfold",
@@ -32,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -50,6 +57,7 @@ MIDDLEWARE = [
     "common.middleware.RequestId",
     "common.middleware.Health",
     "django.middleware.security.SecurityMiddleware",
+    "accounts.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -59,6 +67,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.LastSeen",
+    "accounts.staff.StaffDoor",
+    "accounts.limits.SignInsNeedValkey",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -74,7 +84,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "builtins": ["common.templatetags.site"],
         },
     }
 ]
@@ -104,14 +115,33 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # Seconds: a request must not hang with Valkey.
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+    }
 }
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "farebox"},
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_connect_timeout": 2,
+                    "socket_keepalive": True,
+                    "health_check_interval": 15,
+                    # Else, after an outage, up to ten seconds pass between two attempts.
+                    "retry": Retry(ConstantBackoff(0.5), 2),
+                }
+            ],
+            "prefix": "farebox",
+        },
     }
 }
+# How often each user with an open socket is looked at without any hint, seconds.
+SOCKET_REFRESH_SECONDS = env.whole("SOCKET_REFRESH_SECONDS", 15, least=1, most=300)
 
 # --- People -----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -139,6 +169,17 @@ globals().update(
         refresh_seconds=REFRESH_TOKEN_SECONDS,
     )
 )
+# Those of the above that our own code reads.
+ALLAUTH_TRUSTED_PROXY_COUNT: int
+SOCIALACCOUNT_PROVIDERS: dict[str, Any]
+API_RATE_USER: str
+API_RATE_ADDRESS: str
+FREE_ALLOWANCES_PER_RANGE: int
+BLOCK_DISPOSABLE_EMAIL: bool
+BLOCKED_EMAIL_DOMAINS: frozenset[str]
+UNBLOCKED_EMAIL_DOMAINS: frozenset[str]
+STAFF_MFA_REQUIRED: bool
+STAFF_SESSION_SECONDS: int
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -220,6 +261,7 @@ REST_FRAMEWORK = {
     # The key first: it decides the challenge, so that an unknown caller gets 401 and not 403.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.SignInAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.MayRead"],
@@ -227,14 +269,37 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.drf.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "common.drf.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.limits.CallerThrottle"],
+    "EXCEPTION_HANDLER": "accounts.limits.exception_handler",
 }
+
+# --- Mail -------------------------------------------------------------------------------------
+# Written while a request is served, sent by the worker: see accounts.mail.
+EMAIL_BACKEND = "accounts.mail.Queue"
+_MAIL = env.mail("EMAIL_URL", "consolemail://" if DEBUG else "")
+globals().update(_MAIL)
+MAIL_BACKEND: str = _MAIL["MAIL_BACKEND"]
+MAIL_BACKEND: str
+_HOST = urlsplit(PUBLIC_URL).hostname or ""
+DEFAULT_FROM_EMAIL = env.mailbox(
+    "DEFAULT_FROM_EMAIL",
+    f"{SITE_NAME} <no-reply@{'localhost' if _HOST.startswith('127.') or ':' in _HOST else _HOST}>",
+)
 
 # --- Background work --------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A request that queues something must not hang with Valkey: it fails within seconds.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 

@@ -29,6 +29,7 @@ class Check:
 def checks() -> list[Check]:
     manage = [PYTHON, "-W", NO_HISTORY, "manage.py"]
     production = {"DEBUG": "false", "ALLOWED_HOSTS": "farebox.example", "ALLOW_DEMO": "true"}
+    production |= {"EMAIL_URL": "smtp+tls://user:password@mail.farebox.example"}
     deploy = ["check", "--deploy", "--fail-level", "WARNING"]
     brief = ["--output-format", "concise"]
     arrows = "from importlinter.cli import lint_imports_command as run; run()"

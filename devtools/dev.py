@@ -127,6 +127,12 @@ def programs(env: Mapping[str, str], home: Home, workers: int) -> list[Service]:
     """Web, worker and beat, as a deployment runs them (see Procfile), but less talkative."""
     web = ["-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", env["PORT"]]
     web += ["--loop", "uvloop", "--http", "config.http:HttpProtocol", "--workers", str(workers)]
+    web += ["--ws", "config.sockets:WebSocketProtocol", "--ws-max-size", "1024"]
+    web += ["--ws-ping-interval", "20", "--ws-ping-timeout", "20"]
+    web += ["--ws-per-message-deflate", "false"]
+    # Forwarded headers are for accounts.limits alone to weigh; uvicorn would believe any of them
+    # that comes from loopback.
+    web += ["--no-proxy-headers"]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "20"]
     # The warning is that root should not run a worker; on one's own machine it is noise.
     celery = ["-W", "ignore::UserWarning:celery.platforms", "-m", "celery", "-A", "config", "-q"]

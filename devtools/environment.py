@@ -39,11 +39,12 @@ def project_environment(environ: Mapping[str, str], home: Home) -> dict[str, str
     """``environ`` with the defaults of a start on this machine; what the user gave stays.
 
     With DEBUG off these are production settings with what loopback needs: its hosts, no HTTPS in
-    front, and leave for the demo mode as long as no payments are set up.
+    front, mails in the terminal, and leave for the demo mode as long as no payments are set up.
     """
     defaults = {"DEBUG": "true", "PORT": "8000", "SECRET_KEY": home.secret_key()}
     if not flag(environ, "DEBUG", True):
         defaults |= {"ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]", "HTTPS": "false"}
+        defaults["EMAIL_URL"] = "consolemail://"
         if not given(environ, "STRIPE_SECRET_KEY"):
             defaults["ALLOW_DEMO"] = "true"
     missing = {name: value for name, value in defaults.items() if not given(environ, name)}

@@ -2,6 +2,10 @@
 
 Arguments are pytest's. Tests run in two processes unless the arguments say otherwise. What the
 user's environment says about providers, payments or servers is kept from the tests.
+
+Some tests need a Chromium: see ``devtools.chromium`` for where it is looked for. Where there is
+none they are skipped; ``FAREBOX_INSTALL_BROWSER=true`` installs one first, if this machine lets
+us, and ``FAREBOX_REQUIRE_BROWSER=true`` makes those tests fail instead.
 """
 
 import os
@@ -13,10 +17,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from devtools import chromium, static
 from devtools.embedded import DURABLE, THROW_AWAY, EmbeddedError, postgres_binaries
 from devtools.environment import BadValue, flag
 from devtools.leftovers import Register
-from devtools.prepare import make_static_folder
+from devtools.prepare import CannotStart
 from devtools.processes import ROOT
 from devtools.say import mutter
 from devtools.servers import SERVERS, start_servers
@@ -36,21 +41,32 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="farebox-test-")).resolve()
     supervisor = Supervisor(mutter, signals, Register(folder / "children.json"))
     try:
-        make_static_folder()
         durable = flag(os.environ, "FAREBOX_TEST_FSYNC", False)
         found, _ = start_servers({}, folder, supervisor, mutter, DURABLE if durable else THROW_AWAY)
         env = test_environment(os.environ, folder) | found
+        if path := browser():
+            env["CHROMIUM"] = path
+        static.collect(env, supervisor.poll)
         pytest = [sys.executable, "-m", "pytest", *parallel(sys.argv[1:]), *sys.argv[1:]]
         # SIGINT, because pytest then tears down what its tests have set up.
         return run_foreground(pytest, env, signals, signal.SIGINT)
     except Stopped:
         return 130
-    except (BadValue, EmbeddedError, GaveUp, OSError) as error:
+    except (BadValue, CannotStart, EmbeddedError, GaveUp, OSError) as error:
         mutter(str(error))
         return 1
     finally:
         supervisor.stop(*SERVERS)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def browser() -> str:
+    """Chromium's path for the tests; empty when they must do without."""
+    install = flag(os.environ, "FAREBOX_INSTALL_BROWSER", False)
+    path = chromium.find_or_install(os.environ, mutter) if install else chromium.find(os.environ)
+    if not path:
+        mutter(chromium.MISSING)
+    return path
 
 
 def parallel(arguments: Sequence[str]) -> list[str]:
@@ -75,6 +91,10 @@ def test_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]
         "DEBUG": "true",
         "SECRET_KEY": "for-tests-only-" + "0123456789" * 5,
         "FAREBOX_HOME": str(folder),
+        # All tests call from one address; those of the limits set their own.
+        "SIGN_IN_RATE_ADDRESS": "1000000",
+        "API_RATE_USER": "1000000/minute",
+        "API_RATE_ADDRESS": "1000000/minute",
         "FAREBOX_TEST_PGBIN": str(postgres_binaries()),
     }
 

@@ -92,10 +92,11 @@ class TransferAdmin(ReadOnlyAdmin):
 
     @admin.display(description="by")
     def by(self, transfer: Transfer) -> str:
-        actor, email = (transfer.metadata.get(name) for name in ("actor", "actor_email"))
+        """Transfers name staff by id alone: they can't be changed when somebody leaves."""
+        actor = transfer.metadata.get("actor")
         if isinstance(actor, int) and (user := User.objects.filter(pk=actor).first()):
-            return link_to(user, email or user.email)
-        return str(email or actor or "-")
+            return link_to(user)
+        return str(actor or "-")
 
     @admin.display(description="reason")
     def reason(self, transfer: Transfer) -> str:

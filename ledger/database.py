@@ -14,6 +14,7 @@ import django.db
 import psycopg
 from django.db import connection, transaction
 
+from accounts import events
 from ledger.errors import translate
 
 P = ParamSpec("P")
@@ -24,11 +25,16 @@ ATTEMPTS = 4  # the first, and three more after a deadlock
 
 @dataclass(frozen=True)
 class Statement(Generic[T]):
-    """One SQL statement that answers one row, and how to read that row."""
+    """One SQL statement that answers one row, and how to read that row.
+
+    ``owner`` tells from what was read whose wallet was changed, if any was: when ``run`` has
+    committed, their sockets are told. Behind ``arun`` that is the caller's to do.
+    """
 
     sql: str
     params: Mapping[str, Any]
     read: Callable[[Sequence[Any]], T]
+    owner: Callable[[T], int | None] = lambda _result: None
 
 
 class Verb(Generic[P, T]):
@@ -62,7 +68,7 @@ def run(statement: Statement[T]) -> T:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement.sql, statement.params)
-                return statement.read(cursor.fetchone())
+                result = statement.read(cursor.fetchone())
         except django.db.Error as error:
             cause = error.__cause__
             if isinstance(cause, psycopg.errors.DeadlockDetected) and again:
@@ -71,6 +77,9 @@ def run(statement: Statement[T]) -> T:
             if refusal is None:
                 raise
             raise refusal from None
+        if (owner := statement.owner(result)) is not None:
+            events.changed(owner)
+        return result
     raise AssertionError("unreachable")
 
 

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from accounts import events
 from common.errors import FareboxError
 from ledger import verbs
 from ledger.database import Statement, run
@@ -35,12 +36,15 @@ def end_each(holds: QuerySet[Hold], function: str) -> int:
     """Call an SQL function that ends one hold, for each stale one of ``holds``."""
     stale = holds.filter(state=Hold.State.OPEN, lease_until__lt=Now()).order_by("lease_until")
     ended = 0
-    for hold in list(stale.values_list("id", flat=True)[:BATCH]):
+    for hold, owner in list(stale.values_list("id", "account__owner")[:BATCH]):
         statement: Statement[uuid.UUID | None] = Statement(
             f"SELECT {function}(%(hold)s)", {"hold": hold}, lambda row: row[0]
         )
         try:
-            ended += run(statement) is not None
+            if run(statement) is not None:
+                ended += 1
+                if owner is not None:
+                    events.changed(owner)
         except django.db.OperationalError:
             raise  # the database is away; so are the others
         except (FareboxError, django.db.DatabaseError):

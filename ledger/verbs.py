@@ -1,5 +1,7 @@
 """The eight verbs: the only way a balance changes. The rules are in ``ledger/sql/verbs.sql``.
 
+``forfeit`` is ``expire`` of everything a wallet has or will ever get.
+
 Amounts are whole microcredits. Every verb takes a ``key`` made by the caller from the cause
 (``"stripe:invoice:in_1"``, ``"job:7:refund"``): the same key and input answer the first result
 again, the same key with another input raises ``IdempotencyConflict``. All of them may raise
@@ -11,7 +13,7 @@ Each works in both worlds: ``verbs.hold(...)``, or ``await verbs.hold.aio(conn, 
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -24,12 +26,13 @@ PRIORITY = {Grant.Kind.ALLOWANCE: 10, Grant.Kind.PROMOTION: 20, Grant.Kind.PURCH
 
 @dataclass(frozen=True)
 class Balance:
-    """A wallet after a verb, microcredits. ``owed`` above zero means frozen."""
+    """A wallet after a verb, microcredits. ``owed`` above zero means frozen. ``user`` owns it."""
 
     posted: int
     held: int
     available: int
     owed: int
+    user: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ def _reader(result: Callable[..., R]) -> Callable[[Sequence[Any]], R]:
     return read
 
 
+def _owner(result: Any) -> int | None:
+    """Whose wallet a verb has changed: what their sockets are told of after commit."""
+    return result.balance.user
+
+
 def _json(metadata: Mapping[str, Any] | None) -> str:
     return json.dumps(dict(metadata or {}))
 
@@ -159,6 +167,7 @@ def grant(
             "metadata": _json(metadata),
         },
         _reader(Granted),
+        _owner,
     )
 
 
@@ -191,6 +200,7 @@ def hold(
             "metadata": _json(metadata),
         },
         _reader(Held),
+        _owner,
     )
 
 
@@ -207,6 +217,7 @@ def capture(
         "SELECT ledger_capture(%(hold)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"hold": hold, "amount": amount, "key": key, "metadata": _json(metadata)},
         _reader(Captured),
+        _owner,
     )
 
 
@@ -214,7 +225,10 @@ def capture(
 def release(*, hold: uuid.UUID, key: str) -> Statement[Released]:
     """Give a hold back whole. Raises ``AlreadyEnded``."""
     return Statement(
-        "SELECT ledger_release(%(hold)s, %(key)s)", {"hold": hold, "key": key}, _reader(Released)
+        "SELECT ledger_release(%(hold)s, %(key)s)",
+        {"hold": hold, "key": key},
+        _reader(Released),
+        _owner,
     )
 
 
@@ -230,6 +244,7 @@ def spend(
         "SELECT ledger_spend(%(account)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"account": account, "amount": amount, "key": key, "metadata": _json(metadata)},
         _reader(Spent),
+        _owner,
     )
 
 
@@ -245,6 +260,7 @@ def refund(
         "SELECT ledger_refund(%(transfer)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"transfer": transfer, "amount": amount, "key": key, "metadata": _json(metadata)},
         _reader(Refunded),
+        _owner,
     )
 
 
@@ -261,6 +277,7 @@ def revoke(
         "SELECT ledger_revoke(%(grant)s, %(amount)s, %(key)s, %(metadata)s::jsonb)",
         {"grant": grant, "amount": amount, "key": key, "metadata": _json(metadata)},
         _reader(Revoked),
+        _owner,
     )
 
 
@@ -271,4 +288,18 @@ def expire(*, account: int) -> Statement[Expired]:
     Its keys are made inside, one for each part of a lot: called twice it does nothing more. Every
     other verb does the same first, so nobody can spend a lot that is due.
     """
-    return Statement("SELECT ledger_expire(%(account)s)", {"account": account}, _reader(Expired))
+    return Statement(
+        "SELECT ledger_expire(%(account)s)", {"account": account}, _reader(Expired), _owner
+    )
+
+
+@verb
+def forfeit(*, account: int) -> Statement[Expired]:
+    """Close a wallet: all its lots are due now; ``amount`` is what leaves at once.
+
+    What open holds keep back leaves after they have ended, and what comes in later leaves too.
+    Called twice it does nothing more.
+    """
+    return Statement(
+        "SELECT ledger_forfeit(%(account)s)", {"account": account}, _reader(Expired), _owner
+    )

@@ -7,11 +7,13 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
+from accounts.extensions import origin_of
 from common.errors import FareboxError, MethodRefused, NotFound
 from common.ids import uuid7
 from proxy import credentials, listing, responses, settle
 from proxy.call import Call, Cut
 from proxy.context import Context
+from proxy.cors import Cors
 from proxy.protocols import ANTHROPIC, OPENAI, Protocol
 from proxy.relay import Relay
 from proxy.request import parse
@@ -33,6 +35,7 @@ class Proxy:
     def __init__(self) -> None:
         self._context: Context | None = None
         self._starting = asyncio.Lock()
+        self._cors = Cors(map(origin_of, settings.EXTENSION_IDS))
 
     async def startup(self) -> Context:
         async with self._starting:
@@ -52,8 +55,13 @@ class Proxy:
         path = scope["path"]
         protocol = "anthropic" if path.startswith("/v1/messages") else "openai"
         try:
-            context = self._context or await self.startup()
             headers = credentials.headers_of(scope)
+            if origin := headers.get(b"origin"):
+                send = self._cors.wrap(send, origin)
+                if (granted := self._cors.preflight(scope["method"], headers)) is not None:
+                    await responses.whole(send, 200, b"", granted, b"text/plain")
+                    return
+            context = self._context or await self.startup()
             if path == "/v1/models":
                 protocol = listing.protocol_of(headers)
                 _expect_method(scope, "GET")

@@ -1,17 +1,10 @@
-"""Who calls: reading the key out of the headers."""
+"""Who calls: reading the credential out of the headers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from accounts import keys
+from accounts import presented
+from accounts.presented import Presented
 from common.errors import BadInput, NotAuthenticated
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A well-formed key, by its SHA-256. Whether it is valid, ``begin`` knows."""
-
-    digest: bytes
 
 
 def headers_of(scope: Mapping[str, object]) -> dict[bytes, bytes]:
@@ -27,24 +20,19 @@ def headers_of(scope: Mapping[str, object]) -> dict[bytes, bytes]:
     return headers
 
 
-def read(headers: Mapping[bytes, bytes]) -> Credential:
-    """The key in ``Authorization: Bearer`` or ``x-api-key``.
+def read(headers: Mapping[bytes, bytes]) -> Presented:
+    """The API key, access token or session that ``accounts.presented`` finds; whether it is valid,
+    ``begin`` knows.
 
-    Raises ``NotAuthenticated`` when there is none, or one that can't be a key: its checksum is
-    looked at here, so that a mistyped key costs no query.
+    Raises ``NotAuthenticated`` when there is none, or none that can be one: a mistyped key costs no
+    query.
     """
-    given = []
-    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer":
-        given.append(token.strip())
-    if b"x-api-key" in headers:
-        given.append(headers[b"x-api-key"].strip())
-    if not given:
-        raise NotAuthenticated(
-            "No API key was given; send it as 'Authorization: Bearer …' or 'x-api-key'."
-        )
-    for token in given:
-        key = token.decode("latin-1")
-        if keys.is_well_formed(key):
-            return Credential(keys.digest(key))
-    raise NotAuthenticated("This is not a Farebox API key; one begins with 'fb_'.")
+    key, session = headers.get(b"x-api-key"), headers.get(b"x-session-token")
+    found = presented.read(
+        authorization=headers.get(b"authorization", b"").decode("latin-1"),
+        api_key=None if key is None else key.decode("latin-1"),
+        session=None if session is None else session.decode("latin-1"),
+    )
+    if found is None:
+        raise NotAuthenticated(presented.NOTHING)
+    return found

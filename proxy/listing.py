@@ -27,7 +27,7 @@ async def answer(
     credential = credentials.read(headers)
     try:
         async with context.pool.connection() as conn:
-            who = await caller.aio(conn, digest=credential.digest)
+            who = await caller.aio(conn, credential=credential)
     except (psycopg.OperationalError, PoolTimeout):
         raise settle.unavailable() from None
     catalog = await context.ready()

@@ -10,10 +10,11 @@ import structlog
 from django.conf import settings
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from accounts import events
+from accounts.presented import Presented
 from common.errors import FareboxError, Unavailable
 from common.ids import uuid7
 from proxy.call import Call
-from proxy.credentials import Credential
 from proxy.ratios import Ratios
 from usage import calls
 from usage.models import Call as CallRecord
@@ -49,7 +50,7 @@ def unavailable() -> Unavailable:
     return Unavailable("The service can't be reached for a moment; try again.", retry_after=2)
 
 
-async def begin(pool: Pool, call: Call, credential: Credential) -> calls.Begun:
+async def begin(pool: Pool, call: Call, credential: Presented) -> calls.Begun:
     """Hold the worst case. Raises what ``usage.calls.begin`` raises, and ``Unavailable``.
 
     A connection that died in the pool is replaced and the attempt repeated once, under a new id:
@@ -71,6 +72,8 @@ async def begin(pool: Pool, call: Call, credential: Credential) -> calls.Begun:
                     call=call.id,
                     digest=credential.digest,
                     user=None,
+                    token=credential.token,
+                    session=credential.session,
                     model=request.model.name,
                     metadata=metadata,
                     worst=request.worst,
@@ -120,6 +123,7 @@ async def finish(
             log.error("finish refused", call=str(call.id), error=problem.message)
             return None
         else:
+            events.hint(done.user)
             _learn(ratios, call, usage, status, estimated)
             log.info("call", **_facts(call, status, error, usage, estimated, done))
             return done

@@ -19,6 +19,7 @@ there. Under xdist every worker has a database of its own.
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -68,6 +69,13 @@ def django_db_setup(
     if not django_db_keepdb:
         with django_db_blocker.unblock():
             teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def _own_counters(settings: Any) -> None:
+    """What a test counts in the cache (sign-ins, codes sent) starts from nothing, and no other
+    test's process counts along."""
+    settings.CACHES = {"default": settings.CACHES["default"] | {"KEY_PREFIX": uuid4().hex}}
 
 
 def _test_database() -> str:

@@ -167,7 +167,7 @@ def refund(call: Call, form: RefundForm, actor: Any) -> str:
     """Give back what a valid form says, once for its token, from the first taking on."""
     said = form.cleaned_data
     left = said["amount"]
-    why = {"reason": said["reason"], "actor": actor.pk, "actor_email": actor.email}
+    why = {"reason": said["reason"], "actor": actor.pk}
     with transaction.atomic():
         for capture, back in captures_of(call):
             if part := min(left, capture.amount - back):

@@ -8,6 +8,6 @@ class UsageConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only now.
         from ledger import reconcile as books
-        from usage import reconcile
+        from usage import leaving, reconcile  # noqa: F401  leaving adds its part
 
         books.add(reconcile.CHECKS, reconcile.COUNTS)

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from accounts.presented import ENDED_KEY, ENDED_SIGN_IN
 from common.errors import (
     BadInput,
     FareboxError,
@@ -37,12 +38,14 @@ class Begun:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a call ended, microcredits. ``repeated``: it had ended before; this is that result."""
+    """How a call ended, microcredits. ``repeated``: it had ended before; this is that result.
+    ``user`` is the id of whoever made it."""
 
     spent: int
     returned: int
     written_off: int
     repeated: bool
+    user: int
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,16 @@ def begin(
     call: uuid.UUID,
     digest: bytes | None,
     user: int | None,
+    token: str | None = None,
+    session: str | None = None,
     model: str,
     metadata: Mapping[str, Any],
     worst: WorstCase,
     lease: timedelta,
     top_up_url: str,
 ) -> Statement[Begun]:
-    """Check everything and hold the worst case, for an API key (its digest) or a known user.
+    """Check everything and hold the worst case, for one of: an API key (its digest), somebody
+    signed in (``token``, an access token's hash, or ``session``, its key), or a known user.
 
     Raises ``NotAuthenticated``, ``PermissionRefused``, ``BadInput``, ``RateLimited``,
     ``InsufficientCredits`` and ``WalletFrozen``; then nothing is held and nothing counted.
@@ -88,13 +94,15 @@ def begin(
         raise _refusal(outcome, available, needed, affordable, detail, worst, top_up_url)
 
     return Statement(
-        "SELECT * FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(model)s, %(metadata)s::jsonb,"
-        " %(input_tokens)s, %(input_units)s, %(output_rate)s, %(output_tokens)s, %(exact)s,"
-        " %(floor)s, %(choices)s, %(lease)s)",
+        "SELECT * FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(token)s, %(session)s,"
+        " %(model)s, %(metadata)s::jsonb, %(input_tokens)s, %(input_units)s,"
+        " %(output_rate)s, %(output_tokens)s, %(exact)s, %(floor)s, %(choices)s, %(lease)s)",
         {
             "call": call,
             "digest": digest,
             "user": user,
+            "token": token,
+            "session": session,
             "model": model,
             "metadata": orjson.dumps(metadata).decode(),
             "lease": lease,
@@ -135,6 +143,7 @@ def finish(
             "first_event_ms": first_event_ms,
         },
         lambda row: Finished(*row),
+        lambda finished: finished.user,
     )
 
 
@@ -168,7 +177,9 @@ def _refusal(
 ) -> FareboxError:
     match outcome:
         case "invalid_key":
-            return NotAuthenticated("This API key is not valid: unknown, revoked or expired.")
+            return NotAuthenticated(ENDED_KEY)
+        case "signed_out":
+            return NotAuthenticated(ENDED_SIGN_IN)
         case "scope":
             return PermissionRefused("This API key has no scope for AI calls.")
         case "plan_inactive":

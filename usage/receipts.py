@@ -3,11 +3,10 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F, Q, QuerySet, Sum
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.models import User
@@ -146,15 +145,3 @@ def months_of(user: User) -> list[dict[str, Any]]:
         .order_by("-month")
     )
     return [{**row, "spent": int(row["spent"])} for row in rows]
-
-
-def this_month_of(user: User) -> dict[str, Any]:
-    """The current calendar month (UTC), zeros before its first call."""
-    month = timezone.now().astimezone(UTC).strftime("%Y-%m")
-    totals = MonthlyUsage.objects.filter(user=user, month=month).aggregate(
-        requests=Sum("requests", default=0),
-        input_tokens=Sum("input_tokens", default=0),
-        output_tokens=Sum("output_tokens", default=0),
-        spent=Sum("spent", default=0),
-    )
-    return {"month": month, **{name: int(value) for name, value in totals.items()}}

@@ -9,13 +9,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import user_of
-from billing import entitlements
 from common.openapi import errors, table
 from common.paging import paginate
 from common.tables import PageQuery, TableView, read_query
 from ledger import history
-from ledger.balances import balance_of
 from usage import receipts, serializers
+from usage.state import state_of
 
 
 class Me(APIView):
@@ -27,14 +26,7 @@ class Me(APIView):
         tags=["account"],
     )
     def get(self, request: Request) -> Response:
-        user = user_of(request)
-        me = {
-            "email": user.email,
-            "plan": entitlements.current(user),
-            "balance": balance_of(user),
-            "month": receipts.this_month_of(user),
-        }
-        return Response(serializers.MeSerializer(me).data)
+        return Response(state_of(user_of(request)).body())
 
 
 class CallList(TableView):

@@ -8,6 +8,7 @@ PLANS = [
     {
         "slug": "free",
         "name": "Free",
+        "monthly_allowance": CREDIT,
         "requests_per_minute": 20,
         "open_calls": 4,
         "max_output_tokens": 8_192,

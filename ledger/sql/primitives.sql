@@ -128,16 +128,22 @@ BEGIN
     RAISE EXCEPTION 'the lots of wallet % are % short', p_account, v_left USING ERRCODE = 'FB500';
 END $$;
 
+-- A lot that comes into a closed wallet (a late refund, a payment that crossed with its owner's
+-- leaving) is due at once. In plpgsql, so that the column need not be there when this is installed.
 CREATE OR REPLACE FUNCTION ledger__add_lot(
     p_account bigint, p_amount bigint, p_kind text, p_priority int, p_expires_at timestamptz,
     p_transfer bigint
-) RETURNS bigint LANGUAGE sql AS $$
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_lot bigint;
+BEGIN
     INSERT INTO ledger_grant
         (account_id, amount, remaining, kind, priority, expires_at, transfer_id, created)
-    VALUES (p_account, p_amount, p_amount, p_kind, p_priority, p_expires_at, p_transfer,
-            clock_timestamp())
-    RETURNING id
-$$;
+    SELECT p_account, p_amount, p_amount, p_kind, p_priority, least(p_expires_at, closed_at),
+           p_transfer, clock_timestamp()
+        FROM ledger_account WHERE id = p_account
+    RETURNING id INTO v_lot;
+    RETURN v_lot;
+END $$;
 
 -- A wallet that owes pays from whatever it has available, at once. The receivable shrinks.
 CREATE OR REPLACE FUNCTION ledger__settle(p_account bigint, p_key text) RETURNS bigint
@@ -190,7 +196,8 @@ $$;
 -- What a verb answers besides its own: the wallet as the verb leaves it.
 CREATE OR REPLACE FUNCTION ledger__balance(p_account bigint) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object(
-        'posted', posted, 'held', held, 'available', posted - held, 'owed', owed)
+        'posted', posted, 'held', held, 'available', posted - held, 'owed', owed,
+        'user', owner_id)
     FROM ledger_account WHERE id = p_account
 $$;
 

@@ -1,7 +1,7 @@
 -- The eight verbs. Each is one statement of its caller's: it locks in the fixed order (the
 -- idempotency key, the hold, the wallet), looks again under the lock, acts, and keeps its answer
 -- under the key. An error undoes all of it, the key included, so a refusal can be tried again.
--- Amounts are microcredits. Every answer carries "balance": {posted, held, available, owed}.
+-- Amounts are microcredits. Every answer carries "balance": {posted, held, available, owed, user}.
 
 -- Credits appear: a lot in the wallet, from sales (purchase, allowance) or promotion.
 CREATE OR REPLACE FUNCTION ledger_grant(

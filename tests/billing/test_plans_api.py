@@ -17,7 +17,7 @@ def test_plans_for_sale_need_no_key(client):
                 "slug": "free",
                 "name": "Free",
                 "metering": "credits",
-                "monthly_allowance": "0.000000",
+                "monthly_allowance": "1.000000",
                 "quota_requests": None,
                 "quota_tokens": None,
                 "requests_per_minute": 20,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 READS = re.compile(
-    r"""env\.(?:text|flag|whole|decimal|names|choice|redis|url|database)\(\s*["']([A-Z0-9_]+)["']"""
+    r"""env\.(?:text|flag|whole|decimal|names|choice|redis|url|database|mail|mailbox)\(\s*["']([A-Z0-9_]+)["']"""
 )
 
 

@@ -26,6 +26,8 @@ def test_either_way_to_present_a_key_is_enough(schema):
     assert schema["paths"]["/api/me"]["get"]["security"] == [
         {"bearerKey": []},
         {"headerKey": []},
+        {"accessToken": []},
+        {"sessionToken": []},
         {"cookieAuth": []},
     ]
     assert {} in schema["paths"]["/api/plans"]["get"]["security"]

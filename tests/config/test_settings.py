@@ -11,6 +11,7 @@ GOOD = {
     "DATABASE_URL": "postgresql://farebox@localhost/farebox",
     "ALLOWED_HOSTS": "farebox.example",
     "ALLOW_DEMO": "true",
+    "EMAIL_URL": "smtp+tls://user:pass@mail.farebox.example",
 }
 
 
@@ -65,6 +66,15 @@ def test_development_needs_little():
         ("LOG_JSON", "2"),
         ("STRIPE_SECRET_KEY", None),
         ("ENABLE_PAYMENTS", None),
+        ("EMAIL_URL", None),
+        ("EMAIL_URL", "mail.farebox.example"),
+        ("EMAIL_URL", "smtps://mail.farebox.example"),
+        ("EMAIL_URL", "smtp://user:pass@"),
+        ("EMAIL_URL", "smtp://user:pass@mail.farebox.example:port"),
+        ("EMAIL_URL", "smtp://user:pass@mail.farebox.example?timeout=1"),
+        ("EMAIL_URL", "filemail://folder"),
+        ("DEFAULT_FROM_EMAIL", "Farebox"),
+        ("DEFAULT_FROM_EMAIL", "Farebox <mail@>"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_its_name(name, value):

@@ -25,6 +25,7 @@ def test_production_settings_get_what_loopback_needs(home):
     env = project_environment({"DEBUG": "false"}, home)
     assert env["ALLOWED_HOSTS"] == "127.0.0.1,localhost,[::1]"
     assert (env["HTTPS"], env["ALLOW_DEMO"]) == ("false", "true")
+    assert env["EMAIL_URL"] == "consolemail://"
     assert len(env["SECRET_KEY"]) >= 50
 
 

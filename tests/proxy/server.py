@@ -63,6 +63,7 @@ def server_environment(fake: FakeProviders, database_url: str, **changes: str) -
         "DEBUG": "false",
         "ALLOWED_HOSTS": "127.0.0.1",
         "ALLOW_DEMO": "true",
+        "EMAIL_URL": "consolemail://",
         "HTTPS": "false",
         "LOG_LEVEL": "INFO",
         "OPENAI_API_KEY": fake.openai_key,
@@ -88,7 +89,7 @@ class Farebox:
         """Returns once it answers."""
         argv = [
             sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1",
-            "--port", str(self.port), *_served(), "--no-access-log",
+            "--port", str(self.port), *served(), "--no-proxy-headers", "--no-access-log",
             "--timeout-graceful-shutdown", "2",
         ]  # fmt: skip
         with self._log.open("ab") as log:
@@ -148,8 +149,12 @@ class Farebox:
         return self._log.stat().st_size if self._log.exists() else 0
 
 
-def _served() -> list[str]:
-    """The same loop and HTTP classes as the Procfile names."""
+def served() -> list[str]:
+    """The same loop, HTTP and WebSocket settings as the Procfile names."""
     words = (ROOT / "Procfile").read_text().split("web: ")[1].split("\n")[0].split()
-    return [words[i + n] for i, word in enumerate(words) if word in {"--loop", "--http"}
-            for n in (0, 1)]  # fmt: skip
+    return [
+        words[i + n]
+        for i, word in enumerate(words)
+        if word in {"--loop", "--http"} or word.startswith("--ws")
+        for n in (0, 1)
+    ]

@@ -16,9 +16,9 @@ from usage.models import Call, MonthlyUsage
 METADATA = {"model": "m", "provider": "p", "protocol": "openai", "price": None, "stream": True}
 TOKENS = {"input": 10, "cached": 4, "cache_write": 0, "cache_write_1h": 0, "output": 20}
 
-BEGIN = """SELECT * FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(model)s, %(metadata)s::jsonb,
-    %(input_tokens)s, %(input_units)s, %(output_rate)s, %(output_tokens)s, %(exact)s, %(floor)s,
-    %(choices)s, %(lease)s::interval)"""
+BEGIN = """SELECT * FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(token)s, %(session)s,
+    %(model)s, %(metadata)s::jsonb, %(input_tokens)s, %(input_units)s, %(output_rate)s,
+    %(output_tokens)s, %(exact)s, %(floor)s, %(choices)s, %(lease)s::interval)"""
 FINISH = """SELECT * FROM usage_finish(%(call)s, %(status)s, %(charge)s, %(cost)s, %(usage)s::jsonb,
     %(estimated)s, %(error)s, %(first_event_ms)s)"""
 
@@ -43,10 +43,10 @@ def begin(
     The worst case by default is 10 + 1 choice * 20 tokens * 2 = 50 microcredits.
     """
     params = {
-        "call": uuid7(), "digest": digest, "user": user and user.pk, "model": "m",
-        "metadata": json.dumps(metadata), "input_tokens": 10, "input_units": 10_000_000,
-        "output_rate": 2_000_000, "output_tokens": 20, "exact": True, "floor": 5, "choices": 1,
-        "lease": "60 s",
+        "call": uuid7(), "digest": digest, "user": user and user.pk, "token": None,
+        "session": None, "model": "m", "metadata": json.dumps(metadata), "input_tokens": 10,
+        "input_units": 10_000_000, "output_rate": 2_000_000, "output_tokens": 20,
+        "exact": True, "floor": 5, "choices": 1, "lease": "60 s",
     } | options  # fmt: skip
     row = _row(BEGIN, params, conn)
     row.call = params["call"]
@@ -62,12 +62,14 @@ def finish(
     usage: dict[str, Any] | None = TOKENS,
     **options: Any,
 ) -> SimpleNamespace:
-    """Finish a call at ``charge`` microcredits."""
+    """Finish a call at ``charge`` microcredits; how it ended, and nothing of whose it was."""
     params = {
         "call": call, "status": status, "charge": charge, "cost": 7, "usage": json.dumps(usage),
         "estimated": False, "error": "", "first_event_ms": 12,
     } | options  # fmt: skip
-    return _row(FINISH, params, conn)
+    row = _row(FINISH, params, conn)
+    del row.owner
+    return row
 
 
 def put_on_plan(user: User, **limits: Any) -> Plan:

@@ -105,7 +105,7 @@ def test_a_key_without_the_scope(wallet, fund, api_key):
 
 def test_an_unknown_user(clean_books):
     assert begin(user=User(pk=987_654)).outcome == "invalid_key"
-    assert begin().outcome == "invalid_key"
+    assert begin().outcome == "signed_out"
 
 
 @pytest.mark.parametrize(

@@ -201,5 +201,5 @@ def test_the_verbs_say_the_same(user, wallet, fund):
     ended: dict[str, Any] = {"call": call, "charge": 42, "cost": 1, "usage": Usage(**TOKENS)}
     ended |= {"status": "completed", "estimated": False}
 
-    assert calls.finish(**ended) == calls.Finished(42, 8, 0, False)
-    assert calls.finish(**ended) == calls.Finished(42, 8, 0, True)
+    assert calls.finish(**ended) == calls.Finished(42, 8, 0, False, user.pk)
+    assert calls.finish(**ended) == calls.Finished(42, 8, 0, True, user.pk)

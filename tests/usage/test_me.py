@@ -94,5 +94,5 @@ def test_credits_whose_date_has_passed_are_not_shown(api, user, wallet, fund):
 def test_queries_are_few(api, user, wallet, fund, django_assert_num_queries):
     fund(wallet, 1)
     api.get("/api/me")
-    with django_assert_num_queries(5):  # key with user, own plan, default plan, wallet, month
+    with django_assert_num_queries(2):  # key with user, and all the rest
         api.get("/api/me")

@@ -1,13 +1,17 @@
 -- begin: everything a paid call needs before it may start, in one statement and one commit.
--- Finds the key, its user, plan and wallet; locks the wallet; checks, in this order, key, user,
--- plan, model, rate, open calls, quota, money; then holds, and counts the request.
+-- Finds the key or the sign-in, its user, plan and wallet; locks the wallet; checks, in this order,
+-- key, user, plan, model, rate, open calls, quota, money; then holds, and counts the request.
 -- A refusal is an outcome, not an error, and changes nothing.
+--
+-- Who calls is one of: p_digest, an API key's SHA-256; p_token or p_session, somebody signed in
+-- (accounts_signed_in); p_user, somebody the caller knows already.
 --
 -- Amounts are microcredits. p_input_units is the worst case of the input, tokens times rate, so
 -- in millionths of a microcredit; p_output_rate is microcredits per million tokens of one choice.
 -- The hold is ceil((input_units + choices * output_tokens * output_rate) / 1,000,000).
 CREATE OR REPLACE FUNCTION usage_begin(
-    p_call uuid, p_digest bytea, p_user bigint, p_model text, p_metadata jsonb,
+    p_call uuid, p_digest bytea, p_user bigint, p_token text, p_session text,
+    p_model text, p_metadata jsonb,
     p_input_tokens bigint, p_input_units bigint, p_output_rate bigint, p_output_tokens bigint,
     p_exact boolean, p_floor bigint, p_choices int, p_lease interval,
     OUT outcome text, OUT held bigint, OUT output_tokens bigint, OUT available bigint,
@@ -41,6 +45,12 @@ BEGIN
         END IF;
         IF NOT 'ai' = ANY (k.scopes) THEN
             outcome := 'scope';
+            RETURN;
+        END IF;
+    ELSIF p_user IS NULL THEN
+        p_user := accounts_signed_in(p_token, p_session);
+        IF p_user IS NULL THEN
+            outcome := 'signed_out';
             RETURN;
         END IF;
     END IF;
@@ -170,8 +180,18 @@ BEGIN
                 'tokens', CASE WHEN v_quota THEN p_input_tokens + p_choices * output_tokens END),
             v_now);
     PERFORM usage__count(u.id, v_month, k.id, 1, 0, 0, 0);
-    IF k.last_used_at IS NULL OR k.last_used_at < v_now - interval '1 minute' THEN
-        UPDATE accounts_apikey SET last_used_at = v_now WHERE id = k.id;
+    -- To the minute. Whoever is ending the key or session holds its row, and may want the wallet
+    -- next: nobody waits for it here.
+    IF k.id IS NOT NULL
+       AND (k.last_used_at IS NULL OR k.last_used_at < v_now - interval '1 minute') THEN
+        UPDATE accounts_apikey SET last_used_at = v_now WHERE id = (
+            SELECT id FROM accounts_apikey WHERE id = k.id FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+    IF p_session IS NOT NULL THEN
+        UPDATE usersessions_usersession SET last_seen_at = v_now WHERE id = (
+            SELECT id FROM usersessions_usersession
+                WHERE session_key = p_session AND last_seen_at < v_now - interval '1 minute'
+                FOR NO KEY UPDATE SKIP LOCKED);
     END IF;
     available := available - held;
     outcome := 'ok';

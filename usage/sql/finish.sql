@@ -82,7 +82,8 @@ END $$;
 CREATE OR REPLACE FUNCTION usage_finish(
     p_call uuid, p_status text, p_charge bigint, p_cost bigint, p_usage jsonb,
     p_estimated boolean, p_error text, p_first_event_ms int,
-    OUT spent bigint, OUT returned bigint, OUT written_off bigint, OUT repeated boolean
+    OUT spent bigint, OUT returned bigint, OUT written_off bigint, OUT repeated boolean,
+    OUT owner bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     h ledger_hold;
@@ -150,6 +151,7 @@ BEGIN
     spent := c.spent;
     returned := greatest(h.amount - c.spent, 0);
     written_off := c.written_off;
+    owner := (m ->> 'user')::bigint;
 END $$;
 
 -- Renew the leases of a process's open calls and keep what is known of their cost, in one

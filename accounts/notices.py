@@ -1,0 +1,49 @@
+"""Mails about what was done to an account, to whoever owns it.
+
+What they tell of has happened: a mail that can't be handed over is logged, and undoes nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import structlog
+from allauth.account.adapter import get_adapter
+from allauth.core import context
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import ApiKey
+
+log = structlog.get_logger(__name__)
+
+
+def key_made(key: ApiKey) -> None:
+    """Tell the owner of a new API key, in case it was not they who made it."""
+    about = {"key": key, "keys_url": settings.PUBLIC_URL + reverse("dashboard-keys")}
+    with _logged("key made"):
+        get_adapter().send_notification_mail("accounts/email/key_made", key.user, about)
+
+
+def goodbye(address: str) -> None:
+    """Say that an account is gone, to the ``address`` it had."""
+    with _logged("goodbye"):
+        get_adapter().send_mail("accounts/email/goodbye", address, {})
+
+
+@contextmanager
+def _logged(mail: str) -> Iterator[None]:
+    """allauth makes mails for a request; outside of one, for one that came to ``PUBLIC_URL``."""
+    try:
+        with context.request_context(context.request or _nobodys()):
+            yield
+    except Exception as error:
+        log.exception("a mail could not be sent", mail=mail, error=type(error).__name__)
+
+
+def _nobodys() -> HttpRequest:
+    request = HttpRequest()
+    address = urlsplit(settings.PUBLIC_URL)
+    request.META = {"HTTP_HOST": address.netloc, "wsgi.url_scheme": address.scheme}
+    return request

@@ -1,0 +1,13 @@
+"""Amounts in templates."""
+
+from django import template
+
+from common.money import format_credits
+
+register = template.Library()
+
+
+@register.filter
+def credits(microcredits: int) -> str:
+    """Microcredits as a string of credits, the zeros at its end left out: ``1500000``, "1.5"."""
+    return format_credits(microcredits).rstrip("0").rstrip(".")

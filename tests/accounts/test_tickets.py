@@ -1,0 +1,91 @@
+"""``POST /api/ws-ticket``: who gets a ticket, and what is kept of it."""
+
+import hashlib
+import re
+
+import pytest
+import redis
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.test import override_settings
+
+from accounts import tickets
+from accounts.access import Credential
+from accounts.models import ApiKey
+from common.errors import Unavailable
+
+pytestmark = pytest.mark.django_db
+
+PATH = "/api/ws-ticket"
+
+
+@pytest.fixture
+def valkey():
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        yield client
+
+
+def post(client, secret):
+    return client.post(PATH, headers={"authorization": f"Bearer {secret}"})
+
+
+@override_settings(PUBLIC_URL="https://farebox.example.com/base")
+def test_a_ticket_comes_with_its_address(client, api_key):
+    answer = post(client, api_key.secret)
+    assert answer.status_code == 201
+    body = answer.json()
+    assert set(body) == {"ticket", "expires_in", "url"}
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", body["ticket"])  # 256 bits
+    assert body["expires_in"] == 30
+    ticket = body["ticket"]
+    assert body["url"] == f"wss://farebox.example.com/base/ws/account?ticket={ticket}"
+    assert answer["cache-control"] == "no-store"
+
+
+def test_valkey_knows_neither_the_ticket_nor_the_credential(client, api_key, valkey):
+    ticket = post(client, api_key.secret).json()["ticket"]
+    digest = hashlib.sha256(ticket.encode()).hexdigest()
+    kept = valkey.get(f"farebox:ticket:{digest}")
+    assert bytes(api_key.key.digest).hex().encode() not in kept
+    assert not list(valkey.scan_iter(f"*{ticket}*"))
+
+
+def test_a_ticket_is_redeemed_once(user, api_key):
+    credential = Credential("key", bytes(api_key.key.digest).hex(), user.pk)
+    ticket = tickets.make(credential)
+    assert async_to_sync(tickets.redeem)(ticket) == credential
+    assert async_to_sync(tickets.redeem)(ticket) is None
+
+
+def test_a_ticket_made_under_another_secret_key_is_worth_nothing(user):
+    with override_settings(SECRET_KEY="another" * 10, SECRET_KEY_FALLBACKS=[]):
+        ticket = tickets.make(Credential("session", "s" * 32, user.pk))
+    assert async_to_sync(tickets.redeem)(ticket) is None
+
+
+def test_a_signed_in_browser_gets_one_for_its_session(client, user):
+    client.force_login(user)
+    ticket = client.post(PATH).json()["ticket"]
+    credential = async_to_sync(tickets.redeem)(ticket)
+    assert credential == Credential("session", client.session.session_key, user.pk)
+    assert client.session.session_key not in repr(credential)
+
+
+def test_nobody_gets_none(client, api_key):
+    assert client.post(PATH).status_code == 401
+    ApiKey.objects.update(scopes=["ai"])
+    assert post(client, api_key.secret).status_code == 403
+    assert client.get(PATH, headers={"x-api-key": api_key.secret}).status_code in {403, 405}
+
+
+def test_while_valkey_is_away_it_is_503_and_soon(client, api_key):
+    tickets._client.cache_clear()
+    try:
+        with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
+            answer = post(client, api_key.secret)
+            assert answer.status_code == 503
+            assert "retry-after" in answer
+            with pytest.raises(Unavailable):
+                async_to_sync(tickets.redeem)("A" * 43)
+    finally:
+        tickets._client.cache_clear()

@@ -1,0 +1,7 @@
+"""The pages of usage under ``/dashboard/``."""
+
+from django.urls import URLPattern, path
+
+from usage import pages
+
+urlpatterns: list[URLPattern] = [path("", pages.overview, name="dashboard")]
