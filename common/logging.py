@@ -10,12 +10,18 @@ import os
 import re
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import orjson
 import structlog
 
-_SECRET_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SECRET_KEY")
+_SECRET_NAMES = (
+    "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SECRET_KEY",
+    "GOOGLE_CLIENT_SECRET", "GITHUB_CLIENT_SECRET",
+)  # fmt: skip
+_ADDRESS_NAMES = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL")  # which may carry a password
 _KEY_SHAPES = re.compile(r"\b(fb_[0-9A-Za-z]{6})[0-9A-Za-z]{40}\b|\b(sk|rk|whsec)[-_][\w-]{8,}")
 
 
@@ -24,8 +30,12 @@ _secrets: list[str] = []
 
 
 def _read_secrets() -> None:
-    values = (os.environ.get(name, "").strip() for name in _SECRET_NAMES)
-    _secrets[:] = [value for value in values if len(value) >= 8]
+    values = [os.environ.get(name, "").strip() for name in _SECRET_NAMES]
+    for name in _ADDRESS_NAMES:
+        with suppress(ValueError):  # no address; the settings will say so
+            password = urlsplit(os.environ.get(name, "").strip()).password or ""
+            values += [password, unquote(password)]
+    _secrets[:] = sorted({value for value in values if len(value) >= 8}, key=len, reverse=True)
 
 
 def scrub(text: str) -> str:
@@ -50,6 +60,15 @@ def _scrub_event(
 def _is_news(record: logging.LogRecord) -> bool:
     """Drops what uvicorn says of a stream that was cut on purpose; the call's own line tells."""
     return "returned without completing response" not in record.getMessage()
+
+
+def _outage_in_a_line(record: logging.LogRecord) -> bool:
+    """Drops the traceback of a request that met no database: what it says is always the same."""
+    kind = record.exc_info[0] if record.exc_info else None
+    if kind is not None and kind.__name__ in {"OperationalError", "InterfaceError"}:
+        record.msg = f"{record.getMessage()}: the database is away ({kind.__name__})"
+        record.args, record.exc_info = (), None
+    return True
 
 
 class _Sparing(logging.Filter):
@@ -117,4 +136,5 @@ def configure(config: dict[str, Any]) -> None:
         }
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("django.request").addFilter(_outage_in_a_line)
     logging.getLogger("channels_redis.pubsub").addFilter(_Sparing())  # while Valkey is away

@@ -1,5 +1,7 @@
 """The front page, and errors outside of any view: JSON under ``/api/``, a page elsewhere."""
 
+import sys
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -7,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from common import errors
-from common.drf import answer
+from common.drf import answer, translate
 
 DEMO_MODEL = "demo"
 
@@ -51,11 +53,17 @@ def too_many(request: HttpRequest) -> HttpResponse:
     """What allauth's limits of sign-in answer."""
     return _respond(
         request,
-        errors.RateLimited("Too many tries. Wait a few minutes, then try again.", retry_after=60),
+        errors.RateLimited(
+            "Too many tries. Wait a minute, go back, and try again.", retry_after=60
+        ),
     )
 
 
 def broken(request: HttpRequest) -> HttpResponse:
+    """What nobody foresaw; and a database that is away, which the caller may try again."""
+    known = translate(exc) if isinstance(exc := sys.exc_info()[1], Exception) else None
+    if isinstance(known, errors.Unavailable):
+        return _respond(request, known)
     return _respond(request, errors.FareboxError("Something went wrong here. It has been noted."))
 
 

@@ -277,9 +277,8 @@ REST_FRAMEWORK = {
 # Written while a request is served, sent by the worker: see accounts.mail.
 EMAIL_BACKEND = "accounts.mail.Queue"
 _MAIL = env.mail("EMAIL_URL", "consolemail://" if DEBUG else "")
+MAIL_BACKEND: str = _MAIL.pop("MAIL_BACKEND")
 globals().update(_MAIL)
-MAIL_BACKEND: str = _MAIL["MAIL_BACKEND"]
-MAIL_BACKEND: str
 _HOST = urlsplit(PUBLIC_URL).hostname or ""
 DEFAULT_FROM_EMAIL = env.mailbox(
     "DEFAULT_FROM_EMAIL",

@@ -15,6 +15,7 @@ from allauth.idp.oidc.models import Token
 from django.core.cache import cache
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
 from django.views.decorators.csrf import csrf_exempt
 from redis.exceptions import RedisError
 
@@ -64,6 +65,10 @@ def authorize(request: HttpRequest) -> HttpResponse:
     if any("\0" in value for value in request.GET.values()):
         return refusal("invalid_request", "A parameter can't be read.")
     response = allauth_views.authorization(request)
+    if response.status_code == 200 and not isinstance(response, TemplateResponse):
+        # allauth's page that says what is wrong with the client or its redirect; the form of
+        # consent, which it answers with 200 as well, is a TemplateResponse.
+        response.status_code = 400
     if code := _code_in(response.headers.get("location", "")):
         cache.set(f"{_mark(code)}:session", request.session.session_key, CODE_SECONDS)
     return response
