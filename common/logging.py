@@ -63,10 +63,11 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _outage_in_a_line(record: logging.LogRecord) -> bool:
-    """Drops the traceback of a request that met no database: what it says is always the same."""
-    kind = record.exc_info[0] if record.exc_info else None
-    if kind is not None and kind.__name__ in {"OperationalError", "InterfaceError"}:
-        record.msg = f"{record.getMessage()}: the database is away ({kind.__name__})"
+    """Drops the traceback of a request that the database failed: it is the same every time."""
+    error = record.exc_info[1] if record.exc_info else None
+    if type(error).__name__ in {"OperationalError", "InterfaceError"}:
+        reason = str(error).partition("\n")[0]
+        record.msg = f"{record.getMessage()}: {type(error).__name__}: {reason}".replace("%", "%%")
         record.args, record.exc_info = (), None
     return True
 
