@@ -34,6 +34,7 @@ from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
 from ledger.reconcile import reconcile
+from tests.emptying import empty
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -94,13 +95,7 @@ def clean_books(
     _test_database()
     with django_db_blocker.unblock():
         yield
-        tables = ", ".join(
-            connection.ops.quote_name(table)
-            for table in connection.introspection.django_table_names(only_existing=True)
-            if table not in KEPT
-        )
-        with connection.cursor() as cursor:
-            cursor.execute(f"TRUNCATE {tables}")
+        empty(KEPT)
         _plant()
         connection.close()
 

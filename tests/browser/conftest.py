@@ -41,6 +41,7 @@ from tests.browser.site import (
     site_environment,
 )
 from tests.browser.steps import PASSWORD
+from tests.emptying import empty
 from tests.fakes.identity import FakeGitHub, FakeGoogle
 from tests.fakes.smtp import FakeMail
 from tests.proxy.server import SECRET_KEY, wait_for
@@ -124,13 +125,8 @@ def clean_books(running_site: Site, valkey: OwnValkey, django_db_blocker: Any) -
         if _restore_catalog():
             _wait_for_catalog(running_site)
         yield
-        tables = ", ".join(
-            connection.ops.quote_name(table)
-            for table in connection.introspection.django_table_names(only_existing=True)
-            if table not in KEPT
-        )
+        empty(KEPT)
         with connection.cursor() as cursor:
-            cursor.execute(f"TRUNCATE {tables}")
             cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
         import_module("billing.migrations.0002_plans").make_plans(apps, None)
         valkey.forget()

@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.models import Hold
 from ledger.reconcile import reconcile
+from tests.emptying import empty
 from tests.fakes.providers import FakeProviders
 from tests.proxy.dialects import Dialect, Reply
 from tests.proxy.outcomes import assert_keeps_secrets
@@ -80,13 +81,8 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
             AIModel.objects.bulk_create(AIModel(**row) for row in models)
             Price.objects.bulk_create(Price(**row) for row in prices)
         yield restored
-        tables = ", ".join(
-            connection.ops.quote_name(table)
-            for table in connection.introspection.django_table_names(only_existing=True)
-            if table not in KEPT
-        )
+        empty(KEPT)
         with connection.cursor() as cursor:
-            cursor.execute(f"TRUNCATE {tables}")
             cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
         import_module("billing.migrations.0002_plans").make_plans(apps, None)
         connection.close()

@@ -77,11 +77,10 @@ def test_an_outage_from_begin_to_finish(
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert "x-should-retry" not in refused.headers
     assert len(fake.requests) == asked
-    for path in ("/dashboard/", "/admin/"):
-        signed_in = {"cookie": f"sessionid={'s' * 32}"}
-        page = httpx.get(farebox.url + path, headers=signed_in, timeout=30, trust_env=False)
-        assert (page.status_code, page.headers["retry-after"]) == (503, "5")
-        assert "try again shortly" in page.text
+    signed_in = {"cookie": f"sessionid={'s' * 32}"}
+    page = httpx.get(farebox.url + "/dashboard/", headers=signed_in, timeout=30, trust_env=False)
+    assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+    assert "try again shortly" in page.text
 
     # It is back: the finish that was kept arrives, once, and calls go on without a restart.
     cluster.start()
