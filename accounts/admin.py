@@ -5,6 +5,7 @@
 
 from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -12,17 +13,26 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import leaving, verbs
+from accounts import client_admin, leaving, rescue, verbs  # noqa: F401  registers OIDC's clients
 from accounts.models import ApiKey, User
+from accounts.sign_in_admin import (
+    AuthenticatorInline,
+    EmailAddressInline,
+    ExtensionInline,
+    SessionInline,
+    SignInActions,
+    SocialAccountInline,
+)
 from common.admin import (
     BigTableAdmin,
     ConfirmedForm,
     ReadOnlyAdmin,
+    ShownInline,
     confirm,
     credits,
     link_to,
@@ -42,7 +52,11 @@ class LowerEmail(forms.ModelForm):
     """Addresses are kept in lower case, as the manager does."""
 
     def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).lower()
+        email = str(self.cleaned_data["email"]).lower()
+        others = EmailAddress.objects.filter(email=email, verified=True)
+        if others.exclude(user=self.instance.pk).exists():
+            raise forms.ValidationError("Another account has this address.")
+        return email
 
 
 class NewUserForm(LowerEmail, UserCreationForm):
@@ -64,29 +78,18 @@ def key_state(_admin: Any, key: ApiKey) -> str:
     return "active" if key.is_active else "expired"
 
 
-class ApiKeyInline(TabularInline):
+class ApiKeyInline(ShownInline):
     """A user's keys; each is revoked on its own page."""
 
     model = ApiKey
     fields = ("key", "prefix", "key_state", "last_used_at", "expires_at", "created_at")
     readonly_fields = fields
-    extra = 0
-    hide_title = True
     verbose_name_plural = "API keys"
     key_state = key_state
 
     @admin.display(description="name")
     def key(self, key: ApiKey) -> str:
         return link_to(key, key.name)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class DeleteAccountForm(ConfirmedForm):
@@ -105,7 +108,7 @@ class DeleteAccountForm(ConfirmedForm):
         )
 
 
-class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
+class UserAdmin(SignInActions, DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
     """People. Their rows stay when an account is deleted: the books keep their transfers."""
 
     form = ChangeUserForm
@@ -118,12 +121,21 @@ class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
     search_help_text = "how the e-mail address begins"
     readonly_fields: ClassVar[Any] = ("last_login", "date_joined")
     filter_horizontal = ("groups",)
-    inlines = (ApiKeyInline,)
-    actions_detail: Any = ("delete_account",)
+    inlines = (
+        EmailAddressInline, ApiKeyInline, SessionInline, ExtensionInline, SocialAccountInline,
+        AuthenticatorInline,
+    )  # fmt: skip
+    actions_detail: Any = (
+        {
+            "title": "Account",
+            "icon": "manage_accounts",
+            "items": ["sign_out", "reset_factors", "delete_account"],
+        },
+    )
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("email", "password", "is_active")}),
         ("Staff", {"fields": ("is_staff", "is_superuser", "groups"), "classes": ["collapse"]}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        ("Dates", {"fields": ("last_login", "date_joined"), "classes": ["collapse"]}),
     )
     add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
 
@@ -142,8 +154,19 @@ class UserAdmin(DjangoUserAdmin, BigTableAdmin):  # type: ignore[misc]
         return fixed
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        above = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return super().has_change_permission(request, obj) and not above
+        """Superusers change everybody; other staff whoever is no staff, since whoever changes an
+        address or a password can sign in with it."""
+        colleague = obj is not None and obj.is_staff and obj.pk != request.user.pk
+        return super().has_change_permission(request, obj) and (
+            request.user.is_superuser or not colleague
+        )
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:  # as with create_account: whoever makes a user vouches for the address
+            verbs.vouch_for(user=obj)
+        elif "email" in form.changed_data:
+            rescue.change_email(user=obj, old=form.initial["email"])
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

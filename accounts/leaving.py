@@ -118,11 +118,13 @@ def delete_account(*, user: User) -> bool:
                 "Staff accounts are not deleted: another superuser takes the role away first."
             )
         address = user.email
+        addresses = {address, *traces.addresses_of(user)}
         for step in _steps:
             step(user)
         traces.remove(user)
         _bury(user)
         transaction.on_commit(lambda: notices.goodbye(address), robust=True)
+        transaction.on_commit(lambda: traces.end_pending(addresses), robust=True)
         transaction.on_commit(lambda: log.info("account deleted", user=user.pk))
     return True
 

@@ -189,16 +189,23 @@ class SignInsNeedValkey:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        away = (redis.ConnectionError, redis.TimeoutError, errors.Unavailable)
-        if not isinstance(exc, away):
+        if not isinstance(exc, redis.ConnectionError | redis.TimeoutError | errors.Unavailable):
             return None
-        logger.error("refused: Valkey is away", extra={"path": request.path_info})
-        error = errors.Unavailable("This can't be served now; try again shortly.", retry_after=5)
-        if request.path_info.startswith("/_allauth/"):
-            return JsonResponse({"status": 503}, status=503, headers=error.headers)
-        if request.path_info.startswith("/api/"):
-            return drf.answer(error)
-        page = render(None, "error.html", {"error": error}, status=503)
-        for name, value in error.headers.items():
-            page[name] = value
-        return page
+        return away(request, exc)
+
+
+def away(request: HttpRequest, cause: Exception) -> HttpResponse:
+    """The 503 of what needs Valkey, in the shape of the address that was asked."""
+    logger.error(
+        "refused: Valkey is away",
+        extra={"path": request.path_info, "error": type(cause).__name__},
+    )
+    error = errors.Unavailable("This can't be served now; try again shortly.", retry_after=5)
+    if request.path_info.startswith("/_allauth/"):
+        return JsonResponse({"status": 503}, status=503, headers=error.headers)
+    if request.path_info.startswith("/api/"):
+        return drf.answer(error)
+    page = render(None, "error.html", {"error": error}, status=503)
+    for name, value in error.headers.items():
+        page[name] = value
+    return page

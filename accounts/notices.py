@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +24,18 @@ def key_made(key: ApiKey) -> None:
     about = {"key": key, "keys_url": settings.PUBLIC_URL + reverse("dashboard-keys")}
     with _logged("key made"):
         get_adapter().send_notification_mail("accounts/email/key_made", key.user, about)
+
+
+def factors_reset(user: User) -> None:
+    """Tell somebody that staff took their second factors away."""
+    with _logged("factors reset"):
+        get_adapter().send_mail("accounts/email/factors_reset", user.email, {})
+
+
+def email_changed(old: str) -> None:
+    """Tell the ``old`` address that staff gave the account another one."""
+    with _logged("e-mail changed"):
+        get_adapter().send_mail("accounts/email/address_replaced", old, {})
 
 
 def goodbye(address: str) -> None:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import crypto, leaving, notices, verbs
+from accounts import crypto, leaving, notices, staff, verbs
 from accounts.forms import LeavingForm, NewKeyForm
 from accounts.models import ApiKey, User
 from accounts.recent import confirmed
@@ -48,8 +48,10 @@ def new_key(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     form = NewKeyForm(request.POST if request.method == "POST" else None, user=user)
     if request.method == "POST" and form.is_valid():
+        options = form.options()
         try:
-            issued = verbs.issue_key(user=user, **form.options())
+            staff.require_factor(user, options["scopes"])
+            issued = verbs.issue_key(user=user, **options)
         except FareboxError as error:
             form.add_error(error.param if error.param in form.fields else None, error.message)
         else:

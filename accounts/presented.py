@@ -85,6 +85,11 @@ def read(*, authorization: str = "", api_key: str | None, session: str | None) -
     return None
 
 
+def session_in(header: str) -> str | None:
+    """The session's key in an ``X-Session-Token``; ``None`` for what can't be one."""
+    return header.strip() if _SESSION.fullmatch(header.strip()) else None
+
+
 def _is_meant_as_key(value: str) -> bool:
     mistyped = value.lower().startswith(keys.PREFIX) and len(value) <= keys.LENGTH + _SLIP
     return mistyped or value.startswith(_FOREIGN)

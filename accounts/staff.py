@@ -6,7 +6,7 @@ none is led to set one up; whoever used theirs too long ago is asked for it agai
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,9 +23,11 @@ from django.urls import reverse
 
 from accounts import verbs
 from accounts.models import User
+from common.errors import PermissionRefused
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 NEEDED = "Staff need a second factor: set one up here, then open the admin again."
+NEEDED_FOR_KEYS = "Staff need a second factor to make service keys: set one up first."
 LAST_FACTOR = "Staff need a second factor: add another one before you remove this."
 # Leaving the admin must always be possible.
 OPEN = ("logout/", "jsi18n/")
@@ -77,6 +79,18 @@ def _led_elsewhere(request: HttpRequest, user: User) -> HttpResponse | None:
     ways = get_adapter().get_reauthentication_methods(user)
     page = next(way["url"] for way in ways if way["id"].startswith("mfa_reauthenticate"))
     return HttpResponseRedirect(f"{page}?{urlencode({REDIRECT_FIELD_NAME: back})}")
+
+
+def require_factor(user: User, scopes: Collection[str] | None) -> None:
+    """What opens the admin is asked of whoever makes a service key, too, since that moves other
+    people's credits: a second factor, which every sign-in of theirs then took.
+
+    Raises ``PermissionRefused``.
+    """
+    if not settings.STAFF_MFA_REQUIRED or not verbs.STAFF_SCOPES.intersection(scopes or ()):
+        return
+    if user.is_staff and not Authenticator.objects.filter(user=user, type__in=FACTORS).exists():
+        raise PermissionRefused(NEEDED_FOR_KEYS, param="scopes")
 
 
 def is_last_factor(authenticator: Authenticator) -> bool:

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import structlog
 from celery import Task, shared_task
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from accounts import crypto, families, mail
+from accounts import crypto, families, mail, squatters
 
 log = structlog.get_logger(__name__)
 
@@ -44,16 +45,33 @@ DELETE FROM usersessions_usersession u
 WHERE u.created_at < %s
   AND NOT EXISTS (SELECT FROM django_session d WHERE d.session_key = u.session_key)
 """
+# What never became a sign-in is in no list: a code that nobody typed, a sign-up left half-way. It
+# may hold an address, and is of no use once the code has expired. A session ends SESSION_SECONDS
+# after it was last saved.
+_PENDING = """
+DELETE FROM django_session d
+WHERE d.expire_date < %s
+  AND NOT EXISTS (SELECT FROM usersessions_usersession u WHERE u.session_key = d.session_key)
+"""
+PENDING_FOR = timedelta(days=1)
 
 
 @shared_task
 def tidy() -> dict[str, int]:
-    """Remove what has ended: sessions, their places in the lists, spent tokens. Answers how many
-    of each."""
+    """Remove what has ended: sessions, their places in the lists, spent tokens, and sign-ups that
+    nobody verified. Answers how many of each."""
     now = timezone.now()
+    pending = now - PENDING_FOR + timedelta(seconds=settings.SESSION_COOKIE_AGE)
     with connection.cursor() as cursor:
         cursor.execute(_SESSIONS, [now])
         sessions = cursor.rowcount
+        cursor.execute(_PENDING, [pending])
+        sessions += cursor.rowcount
         cursor.execute(_LISTED, [now - timedelta(hours=1)])
         listed = cursor.rowcount
-    return {"sessions": sessions, "listed": listed, "tokens": families.forget_expired()}
+    return {
+        "sessions": sessions,
+        "listed": listed,
+        "tokens": families.forget_expired(),
+        "sign_ups": squatters.forget_unverified(),
+    }

@@ -1,5 +1,6 @@
 """What accounts and sign-in keep of a user, removed when they leave."""
 
+import json
 import re
 import secrets
 from collections.abc import Iterable
@@ -7,9 +8,11 @@ from collections.abc import Iterable
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model, Q, QuerySet
+from django.contrib.sessions.models import Session
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts import access
@@ -17,6 +20,7 @@ from accounts.models import ApiKey, Backup, User
 
 NOWHERE = "deleted.invalid"  # a domain that can't be (RFC 2606)
 GONE = "deleted"
+MOST_PENDING = 10_000
 
 
 def remove(user: User) -> None:
@@ -26,6 +30,24 @@ def remove(user: User) -> None:
     _keys(user)
     for model in (EmailAddress, SocialAccount, Authenticator, Backup):
         model.objects.filter(user=user).delete()
+
+
+def end_pending(addresses: Iterable[str]) -> None:
+    """End sessions that wait for a code or a sign-up with one of these addresses.
+
+    They are in no list and their rows can't be searched, so each is decoded: the newest
+    ``MOST_PENDING``; those beyond go with ``tasks.tidy`` within a day.
+    """
+    sought = {address.lower() for address in addresses}
+    listed = UserSession.objects.filter(session_key=OuterRef("session_key"))
+    pending = Session.objects.filter(~Exists(listed)).order_by("-expire_date")[:MOST_PENDING]
+    held = [session.session_key for session in pending if _mentions(session, sought)]
+    Session.objects.filter(session_key__in=held).delete()
+
+
+def _mentions(session: Session, words: set[str]) -> bool:
+    text = json.dumps(session.get_decoded(), ensure_ascii=False).lower()
+    return any(word in text for word in words)
 
 
 def _keys(user: User) -> None:
@@ -46,7 +68,7 @@ def _admin_log(user: User) -> None:
     Addresses and keys go wherever they are mentioned, names from what was done to this user.
     """
     keys = list(ApiKey.objects.filter(user=user))
-    words = {user.email, *_addresses(user), *(str(key) for key in keys)}
+    words = {user.email, *addresses_of(user), *(str(key) for key in keys)}
     own = _about(User, [user.pk]) | _about(ApiKey, [key.pk for key in keys])
     _replace(LogEntry.objects.filter(own), words | {user.first_name, user.last_name} - {""})
     mentions = Q()
@@ -65,7 +87,7 @@ def _replace(entries: QuerySet[LogEntry], words: set[str]) -> None:
         entry.save(update_fields=["change_message", "object_repr"])
 
 
-def _addresses(user: User) -> list[str]:
+def addresses_of(user: User) -> list[str]:
     return list(EmailAddress.objects.filter(user=user).values_list("email", flat=True))
 
 

@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from accounts.admin import UserAdmin, users_whose_email_begins
 from accounts.models import User
 from billing import entitlements
-from billing.models import Entitlement, Plan
+from billing.models import Allowance, Entitlement, Plan
 from common.admin import (
     ConfirmedForm,
     CreditsFormField,
@@ -161,12 +161,13 @@ class AccountHolderAdmin(UserAdmin):
         *UserAdmin.readonly_fields,
         "plan_now",
         "wallet_now",
+        "allowance_now",
         "elsewhere",
     )
-    actions_detail = ("grant_credits", "assign_plan", *UserAdmin.actions_detail)
+    actions_detail: Any = ("grant_credits", "assign_plan", *UserAdmin.actions_detail)
     fieldsets: ClassVar[Any] = (
         UserAdmin.fieldsets[0],
-        ("Plan and wallet", {"fields": ("plan_now", "wallet_now", "elsewhere")}),
+        ("Plan and wallet", {"fields": ("plan_now", "wallet_now", "allowance_now", "elsewhere")}),
         *UserAdmin.fieldsets[1:],
     )
 
@@ -210,6 +211,15 @@ class AccountHolderAdmin(UserAdmin):
         return format_html_join(
             " · ", "<code>{}</code> {}", ((format_credits(n), name) for name, n in shown.items())
         )
+
+    @admin.display(description="free plan's allowance")
+    def allowance_now(self, user: User) -> str:
+        own = Allowance.objects.filter(user=user).first()
+        if own is None:
+            return "none: made by the operator"
+        if own.claimed_at is None:
+            return "not granted: no verified address yet, had before, or too many from one network"
+        return f"granted each month since {own.claimed_at:%Y-%m-%d}"
 
     @admin.display(description="more")
     def elsewhere(self, user: User) -> str:

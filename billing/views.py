@@ -19,7 +19,7 @@ class PlanList(APIView):
         operation_id="plans",
         summary="The plans that are for sale",
         description="Open to everybody; no key is needed.",
-        responses={200: serializers.PlansSerializer, **errors(503)},
+        responses={200: serializers.PlansSerializer, **errors(429, 503)},
         tags=["plans"],
     )
     def get(self, request: Request) -> Response:

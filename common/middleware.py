@@ -14,9 +14,11 @@ Next = Callable[[HttpRequest], HttpResponse]
 class RequestId:
     """Gives every request an id: in ``x-request-id`` of the answer, and in each line logged.
 
-    What is private is kept out of every cache: an answer of ``/api/`` that says nothing of caching
-    is not to be stored.
+    What is private is kept out of every cache: an answer of the API, of sign-in or of somebody's
+    pages that says nothing of caching is not to be stored.
     """
+
+    PRIVATE = ("/api/", "/accounts/", "/dashboard/", "/identity/", "/_allauth/")
 
     sync_capable = True
     async_capable = False
@@ -29,7 +31,7 @@ class RequestId:
         with structlog.contextvars.bound_contextvars(request_id=request.request_id):  # type: ignore[attr-defined]
             response = self.get_response(request)
         response["x-request-id"] = request.request_id  # type: ignore[attr-defined]
-        if request.path_info.startswith("/api/"):
+        if request.path_info.startswith(self.PRIVATE):
             response.headers.setdefault("cache-control", "no-store")
         return response
 

@@ -10,6 +10,9 @@ from common.money import format_credits
 
 CREDITS = {"type": "string", "pattern": r"^-?\d+\.\d{6}$", "example": "1.500000"}
 
+# For ``extend_schema(auth=…)``: people who are signed in, by whatever means, and no API key.
+SIGNED_IN: Any = [{"accessToken": []}, {"sessionToken": []}, {"cookieAuth": []}]
+
 _ERRORS: dict[int, tuple[str, str, str]] = {
     400: ("invalid_request_error", "bad_request", "limit: A valid integer is required."),
     401: ("invalid_request_error", "invalid_api_key", "This API key is not valid."),

@@ -37,6 +37,12 @@ def api_not_found(request: HttpRequest) -> HttpResponse:
     return answer(errors.NotFound("There is no such address; /api/docs lists those there are."))
 
 
+@csrf_exempt
+def no_such_address(request: HttpRequest) -> HttpResponse:
+    """What a library would serve, and this deployment does not."""
+    return HttpResponse(status=404)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _respond(request, errors.BadInput("The request can't be read."))
 

@@ -12,7 +12,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "Amounts are strings of credits with six decimals. Times are UTC. Every answer carries "
         '`x-request-id`; errors are `{"error": {"message", "type", "param", "code"}}`.\n\n'
         "The AI endpoints under `/v1/` speak OpenAI's and Anthropic's own protocols, so point "
-        "their SDKs here; they are not repeated in this description."
+        "their SDKs here; they are not repeated in this description. Neither is sign-in: "
+        "extensions find it in the [OpenID Connect discovery document]"
+        "(/.well-known/openid-configuration), programs in the [headless API's own description]"
+        "(/_allauth/openapi.json)."
     ),
     "VERSION": "0.1.0",
     "SCHEMA_PATH_PREFIX": "/api/",
@@ -44,6 +47,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Farebox",
     "SITE_SUBHEADER": "Accounts, credits, calls",
     "SITE_SYMBOL": "toll",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("farebox.svg")},
+    ],
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
@@ -65,6 +71,12 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "person", "accounts_user", "accounts.view_user"),
                     _page("API keys", "key", "accounts_apikey", "accounts.view_apikey"),
                     _page("Roles", "group", "auth_group", "auth.view_group"),
+                    {
+                        "title": "OIDC clients",
+                        "icon": "extension",
+                        "link": reverse_lazy("admin:allauth_idp_oidc_client_changelist"),
+                        "permission": lambda request: request.user.is_superuser,
+                    },
                 ],
             },
             {

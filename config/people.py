@@ -169,6 +169,9 @@ def settings(
         "MFA_TOTP_ISSUER": env.text("SITE_NAME", "Farebox"),
         "USERSESSIONS_TRACK_ACTIVITY": False,  # accounts.middleware.LastSeen does, for less
         "HEADLESS_CLIENTS": ("app",),
+        # As JSON (accounts.views.headless); the page for people takes scripts from elsewhere.
+        "HEADLESS_SERVE_SPECIFICATION": True,
+        "HEADLESS_SPECIFICATION_TEMPLATE_NAME": None,
         "IDP_OIDC_ADAPTER": "accounts.adapters.OIDCAdapter",
         "IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN": env.whole(
             "ACCESS_TOKEN_SECONDS", 900, least=60, most=86_400

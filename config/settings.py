@@ -69,6 +69,8 @@ MIDDLEWARE = [
     "accounts.middleware.LastSeen",
     "accounts.staff.StaffDoor",
     "accounts.limits.SignInsNeedValkey",
+    "accounts.readable.ReadableBodies",
+    "accounts.tries.CountedTries",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -7,7 +7,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts import limits
-from accounts.views import oidc
+from accounts.views import headless, oidc
 from common import pages
 
 # Staff sign in as everybody does, under the same limits; see accounts.staff for the rest.
@@ -17,10 +17,15 @@ urlpatterns = [
     path("", pages.home, name="home"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("_allauth/app/v1/account/phone", pages.no_such_address),  # allauth's fails: no telephones
+    path("_allauth/openapi.json", headless.description),
+    path("_allauth/openapi.yaml", pages.no_such_address),
     path("_allauth/", include("allauth.headless.urls")),
     # In front of allauth's own of the same addresses.
     path("identity/o/authorize", oidc.authorize),
+    path("identity/o/device", oidc.device),
     path("identity/o/api/token", limits.by_address(oidc.token)),
+    path("identity/o/api/device/code", limits.by_address(oidc.device_code)),
     path("identity/o/api/revoke", limits.by_address(oidc.revoke)),
     path("", include("allauth.idp.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

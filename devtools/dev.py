@@ -96,7 +96,7 @@ def run(home: Home, signals: StopSignals) -> None:
         supervisor.wait(lambda: is_ready(env), READY_SECONDS, "the web process")
         for service in others:  # last, because they would slow the first page down
             supervisor.start(service)
-        announce(env["PORT"], demo)
+        announce(env["PORT"], demo, debug=flag(env, "DEBUG", True))
         keep_running(supervisor, watching=flag(env, "DEBUG", True))
     except Stopped:
         note("stopping (Ctrl-C once more: without waiting for open streams)")
@@ -161,8 +161,11 @@ def is_ready(env: Mapping[str, str]) -> bool:
         connection.close()
 
 
-def announce(port: str, demo: Demo | None) -> None:
-    """The ready line, and all that a newcomer needs to see a call being billed."""
+def announce(port: str, demo: Demo | None, *, debug: bool) -> None:
+    """The ready line, and all that a newcomer needs to see a call being billed.
+
+    The demo user is staff with DEBUG alone.
+    """
     address = f"http://127.0.0.1:{port}"
     say(f"Farebox is ready: {address}")
     if demo is None:
@@ -172,7 +175,8 @@ def announce(port: str, demo: Demo | None) -> None:
         {"model": demo.model, "stream": True, "messages": [message]}, separators=(",", ":")
     )
     say("")
-    say(f"Demo login: {demo.email}  password: {demo.password}  ({address}/admin/)")
+    page = "admin" if debug else "dashboard"
+    say(f"Demo login: {demo.email}  password: {demo.password}  ({address}/{page}/)")
     say(f"Demo key:   {demo.api_key}")
     say("Try it:")
     say(

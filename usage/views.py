@@ -22,7 +22,7 @@ class Me(APIView):
         operation_id="me",
         summary="Account, plan, balance and this month",
         description="All that a client needs at its start.",
-        responses={200: serializers.MeSerializer, **errors(401, 403, 503)},
+        responses={200: serializers.MeSerializer, **errors(401, 403, 429, 503)},
         tags=["account"],
     )
     def get(self, request: Request) -> Response:
@@ -36,7 +36,7 @@ class CallList(TableView):
         operation_id="calls",
         summary="Calls that have ended, newest first",
         parameters=[serializers.CallQuery],
-        responses={**table(serializers.CallPageSerializer), **errors(400, 401, 403, 503)},
+        responses={**table(serializers.CallPageSerializer), **errors(400, 401, 403, 429, 503)},
         tags=["usage"],
     )
     def get(self, request: Request) -> Response:
@@ -59,7 +59,7 @@ class CallDetail(APIView):
         summary="The receipt of one call",
         description="A paid answer carries its receipt's id in the header `x-farebox-call`. "
         "While the call runs, its status is `open` and nothing is spent.",
-        responses={200: serializers.ReceiptSerializer, **errors(401, 403, 404, 503)},
+        responses={200: serializers.ReceiptSerializer, **errors(401, 403, 404, 429, 503)},
         tags=["usage"],
     )
     def get(self, request: Request, call_id: uuid.UUID) -> Response:
@@ -74,7 +74,7 @@ class TransferList(TableView):
         operation_id="transfers",
         summary="What came into the wallet and what left it, newest first",
         parameters=[PageQuery],
-        responses={**table(serializers.TransferPageSerializer), **errors(400, 401, 403, 503)},
+        responses={**table(serializers.TransferPageSerializer), **errors(400, 401, 403, 429, 503)},
         tags=["account"],
     )
     def get(self, request: Request) -> Response:
@@ -98,7 +98,7 @@ class UsageList(TableView):
     @extend_schema(
         operation_id="usage",
         summary="Requests, tokens and credits by month, newest first",
-        responses={**table(serializers.MonthsSerializer), **errors(401, 403, 503)},
+        responses={**table(serializers.MonthsSerializer), **errors(401, 403, 429, 503)},
         tags=["usage"],
     )
     def get(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Farebox as an OpenID Connect provider, for its extensions."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
 from allauth.idp.oidc.models import PrivateKey
@@ -16,6 +17,12 @@ class OIDCAdapter(DefaultOIDCAdapter):
 
     def get_issuer(self) -> str:
         return str(settings.PUBLIC_URL)
+
+    def populate_server_metadata(self, data: dict[str, Any]) -> None:
+        """Every address begins as the issuer does, whatever host the request came to."""
+        for name, value in data.items():
+            if name.endswith("_endpoint") or name == "jwks_uri":
+                data[name] = settings.PUBLIC_URL + urlsplit(value).path
 
     def list_private_keys(self, **_: Any) -> list[PrivateKey]:
         """All of them: a key is in force from its making until its row is deleted."""

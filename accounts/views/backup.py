@@ -13,7 +13,7 @@ from accounts.authentication import MayRead, SignedIn, user_of
 from accounts.backups import MOST_BYTES, Precondition
 from common.drf import MediaTypeRefused
 from common.errors import BadInput, TooLarge
-from common.openapi import errors
+from common.openapi import SIGNED_IN, errors
 
 BINARY = "application/octet-stream"
 TOO_LARGE = f"A backup has at most {MOST_BYTES // 1024} KiB ({MOST_BYTES} bytes)."
@@ -61,6 +61,7 @@ class Backup(APIView):
 
     @extend_schema(
         operation_id="put_backup",
+        auth=SIGNED_IN,
         summary="Store the encrypted backup, whole",
         description=f"At most {MOST_BYTES} bytes, which Farebox can't read. Send `If-None-Match: *`"
         " the first time and `If-Match` with the ETag later; without either, an existing backup is "
@@ -83,6 +84,7 @@ class Backup(APIView):
 
     @extend_schema(
         operation_id="delete_backup",
+        auth=SIGNED_IN,
         summary="Delete the backup",
         description="For people who are signed in.",
         parameters=[IF_MATCH],

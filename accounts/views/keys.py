@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import notices, serializers, verbs
+from accounts import notices, serializers, staff, verbs
 from accounts.authentication import MayRead, SignedIn, user_of
 from common.errors import NotFound
-from common.openapi import errors
+from common.openapi import SIGNED_IN, errors
 
 
 class KeyList(APIView):
@@ -32,6 +32,7 @@ class KeyList(APIView):
 
     @extend_schema(
         operation_id="create_key",
+        auth=SIGNED_IN,
         summary="Make an API key",
         description="The answer is the only place where the key itself is told. For people who "
         "are signed in; an API key can't make another. Its owner is told by mail.",
@@ -43,7 +44,9 @@ class KeyList(APIView):
         wanted = serializers.NewKeySerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         options: dict[str, Any] = wanted.validated_data
-        issued = verbs.issue_key(user=user_of(request), **options)
+        user = user_of(request)
+        staff.require_factor(user, options.get("scopes"))
+        issued = verbs.issue_key(user=user, **options)
         notices.key_made(issued.key)
         issued.key.api_key = issued.secret  # type: ignore[attr-defined]
         return Response(serializers.IssuedKeySerializer(issued.key).data, status=201)
@@ -54,6 +57,7 @@ class KeyDetail(APIView):
 
     @extend_schema(
         operation_id="revoke_key",
+        auth=SIGNED_IN,
         summary="Revoke an API key",
         description="It stops working at once and for good. For people who are signed in.",
         responses={204: None, **errors(401, 403, 404, 429, 503)},

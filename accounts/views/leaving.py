@@ -19,7 +19,7 @@ from accounts import leaving, recent, serializers
 from accounts.authentication import SignedIn, credential_of, user_of
 from accounts.models import User
 from common.errors import BadInput
-from common.openapi import errors
+from common.openapi import SIGNED_IN, errors
 
 IN_MEMORY = 1024 * 1024  # bytes; what is larger goes to a temporary file
 
@@ -67,6 +67,7 @@ class Export(APIView):
 
     @extend_schema(
         operation_id="export_account",
+        auth=SIGNED_IN,
         summary="All that is known of you, as one JSON document",
         description="A member for each kind of thing: the account, addresses, linked accounts, "
         "sessions, keys, backup, plan, wallet, transfers, calls and so on. Secrets are left out. "
@@ -84,6 +85,7 @@ class Account(APIView):
 
     @extend_schema(
         operation_id="delete_account",
+        auth=SIGNED_IN,
         summary="Delete your account, for good",
         description="Ends every sign-in, key and link, the plan and the backup, and forfeits the "
         "balance. Calls and transfers stay in the books and name nobody. For people who have "

@@ -11,15 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from allauth.idp.oidc import views as allauth_views
 from allauth.idp.oidc.adapter import get_adapter
-from allauth.idp.oidc.models import Token
+from allauth.idp.oidc.models import Client, Token
+from django.conf import settings
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.views.decorators.csrf import csrf_exempt
 from redis.exceptions import RedisError
 
-from accounts import families
+from accounts import extensions, families
 from accounts.access import Credential, still_valid
 
 logger = logging.getLogger(__name__)
@@ -49,6 +52,8 @@ def _within_bounds(view: View) -> View:
                 return refusal("invalid_request", "A parameter can't be read.")
         try:
             return view(request)
+        except ValidationError:  # of ``resource`` (RFC 8707)
+            return refusal("invalid_target", "resource must be an absolute address.")
         except (OperationalError, InterfaceError, RedisError) as error:
             logger.warning("tokens are out of reach: %s", type(error).__name__)
             message = "The service can't be reached for a moment; try again."
@@ -61,23 +66,73 @@ def _within_bounds(view: View) -> View:
 
 @csrf_exempt
 def authorize(request: HttpRequest) -> HttpResponse:
-    """``/identity/o/authorize``: allauth's, and a note of the session that a code comes from."""
+    """``/identity/o/authorize``: allauth's, within what is promised, and a note of the session that
+    a code comes from."""
     if any("\0" in value for value in request.GET.values()):
         return refusal("invalid_request", "A parameter can't be read.")
+    if wrong := _objection(request):
+        return render(request, "idp/oidc/error.html", {"error": {"error": wrong}}, status=400)
     response = allauth_views.authorization(request)
     if response.status_code == 200 and not isinstance(response, TemplateResponse):
         # allauth's page that says what is wrong with the client or its redirect; the form of
         # consent, which it answers with 200 as well, is a TemplateResponse.
         response.status_code = 400
-    if code := _code_in(response.headers.get("location", "")):
+    location = response.headers.get("location", "")
+    if code := _code_in(location):
+        if _asks_silently(request) and not _has_consented(request):
+            response["Location"] = location.replace(f"code={code}", "error=consent_required")
+            return response  # and nobody is ever told the code
         cache.set(f"{_mark(code)}:session", request.session.session_key, CODE_SECONDS)
     return response
+
+
+def _objection(request: HttpRequest) -> str:
+    """What is wrong with an authorization request that allauth would let pass; empty if nothing.
+
+    PKCE by S256 alone (RFC 9700, section 2.1.1), and an extension's redirect by every letter
+    (section 4.1.3): allauth compares host and path, and lets a query or a user's name be added.
+    """
+    if "code_challenge" in request.GET and request.GET.getlist("code_challenge_method") != ["S256"]:
+        return "code_challenge_method must be S256."
+    client = request.GET.get("client_id", "")
+    if client in settings.EXTENSION_IDS:
+        redirects = extensions.redirects_of(client)
+        if any(uri not in redirects for uri in request.GET.getlist("redirect_uri")):
+            return "redirect_uri is not one of this extension's."
+    return ""
+
+
+def _asks_silently(request: HttpRequest) -> bool:
+    return "none" in request.GET.get("prompt", "").split()
+
+
+def _has_consented(request: HttpRequest) -> bool:
+    """Whether whoever is signed in has let this client know who they are. allauth asks whether they
+    let any client."""
+    client = request.GET.get("client_id", "")
+    if Client.objects.filter(id=client, skip_consent=True).exists():
+        return True
+    given = Token.objects.valid().filter(user_id=request.user.pk, client_id=client)
+    scopes = {scope for token in given for scope in token.get_scopes()}
+    return set(request.GET.get("scope", "openid").split()) <= scopes
+
+
+def device(request: HttpRequest) -> HttpResponse:
+    """``/identity/o/device``: allauth's, whose own lets other sites confirm in a person's name; a
+    view that is not exempt wants a CSRF token."""
+    return allauth_views.device_authorization(request)
 
 
 def _code_in(address: str) -> str:
     parts = urlsplit(address)
     found = parse_qs(parts.query) | parse_qs(parts.fragment)
     return found.get("code", [""])[0]
+
+
+@_within_bounds
+def device_code(request: HttpRequest) -> HttpResponse:
+    """``POST /identity/o/api/device/code``: allauth's, within bounds."""
+    return _answer(allauth_views.device_code(request))
 
 
 @_within_bounds

@@ -5,12 +5,16 @@ import json
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.idp.oidc.models import Token
+from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.models import Session
 from django.core import mail
+from django.db.models.signals import pre_save
 from django.test import Client
 
-from accounts import extensions, keys, leaving
+from accounts import access, extensions, keys, leaving
 from accounts import verbs as accounts
 from accounts.models import ApiKey, Backup, User
 from billing.models import Entitlement
@@ -245,3 +249,63 @@ def test_a_tombstones_address_that_somebody_took_is_no_obstacle(proved):
     user.refresh_from_db()
     assert user.email != squatter.email
     assert leaving.is_deleted(user)
+
+
+# --- Sign-ins beside it --------------------------------------------------------------------------
+
+
+def test_sessions_that_wait_with_the_address_end_with_it(ada):
+    """Somebody asked for a code, or began to sign up, and went no further."""
+    for path, body in (
+        ("auth/code/request", {"email": EMAIL}),
+        ("auth/password/request", {"email": EMAIL}),
+        ("auth/signup", {"email": EMAIL, "password": people.PASSWORD}),
+        ("auth/code/request", {"email": "grace@example.com"}),
+    ):
+        assert people.app(people.visitor(), "POST", path, body).status_code == 401, path
+
+    assert leave(ada).status_code == 204
+
+    held = [str(session.get_decoded()) for session in Session.objects.all()]
+    assert not [text for text in held if EMAIL in text]
+    assert [text for text in held if "grace@example.com" in text]
+
+
+@pytest.fixture
+def overtaken(proved):
+    """Logs somebody in; the account is deleted when the password has been found right."""
+    user = accounts.create_user(email=EMAIL, password=people.PASSWORD)
+
+    def leave_now(**_):
+        at_once([people.apart(lambda: leaving.delete_account(user=user))])
+
+    def log_in():
+        user_logged_in.connect(leave_now)
+        try:
+            body = {"email": EMAIL, "password": people.PASSWORD}
+            return people.app(people.visitor(), "POST", "auth/login", body)
+        finally:
+            user_logged_in.disconnect(leave_now)
+
+    return user, log_in
+
+
+def test_a_log_in_that_a_deletion_overtakes_is_none(overtaken):
+    user, log_in = overtaken
+    assert log_in().status_code == 410
+    assert leaving.is_deleted(User.objects.get(pk=user.pk))
+    assert not UserSession.objects.exists()
+    for session in Session.objects.all():  # what is left of it opens nothing, and goes in a day
+        headers = {"x-session-token": session.session_key}
+        assert Client().get("/api/me", headers=headers).status_code == 401
+
+
+def test_without_the_look_at_the_user_it_would_be_listed(overtaken):
+    """The control."""
+    user, log_in = overtaken
+    pre_save.disconnect(sender=UserSession, dispatch_uid="access:listed")
+    try:
+        log_in()
+    finally:
+        access.watch()
+    assert UserSession.objects.filter(user=user).exists()

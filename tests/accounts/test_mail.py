@@ -51,6 +51,8 @@ EVERY = (
     *(f"account/email/{name}" for name in (*CODES, *OTHERS)),
     *NOTICES,
     "accounts/email/goodbye",
+    "accounts/email/factors_reset",
+    "accounts/email/address_replaced",
 )
 
 

@@ -198,3 +198,47 @@ def test_there_is_no_other_door():
     """The site's every address lies behind the one that is guarded."""
     roots = [str(one.pattern) for one in get_resolver().url_patterns if "admin" in str(one.pattern)]
     assert roots == ["admin/"]
+
+
+# --- Service keys -------------------------------------------------------------------------------
+
+
+def ask_for_service_key(email):
+    return people.visitor().post(
+        "/api/keys",
+        {"name": "till", "scopes": ["credits"]},
+        content_type="application/json",
+        headers={"x-session-token": people.session_token(email)},
+    )
+
+
+def test_a_service_key_wants_the_second_factor_that_the_admin_wants(boss):
+    """It moves other people's credits: a staff password alone must not be worth one."""
+    answer = ask_for_service_key(boss.email)
+    assert answer.status_code == 403
+    assert "second factor" in answer.json()["error"]["message"]
+    page = people.browser(boss.email)
+    page.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    form = {"name": "till", "scopes": "credits", "expiry": ""}
+    assert "second factor" in page.post("/dashboard/keys/new/", form).content.decode()
+    assert not boss.api_keys.exists()
+
+    token = people.session_token(boss.email)
+    totp_for(boss)
+    made = people.visitor().post(
+        "/api/keys",
+        {"name": "till", "scopes": ["credits"]},
+        content_type="application/json",
+        headers={"x-session-token": token},
+    )
+    assert made.status_code == 201
+
+
+def test_an_ordinary_key_of_staff_wants_none(boss):
+    made = people.visitor().post(
+        "/api/keys",
+        {"name": "laptop"},
+        content_type="application/json",
+        headers={"x-session-token": people.session_token(boss.email)},
+    )
+    assert made.status_code == 201

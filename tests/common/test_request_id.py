@@ -20,3 +20,13 @@ def test_an_id_that_was_sent_is_not_taken_over(client):
 def test_answers_of_the_api_are_not_to_be_stored(client):
     for path in ("/api/me", "/api/plans", "/api/nothing"):
         assert client.get(path)["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path", ["/accounts/email/", "/accounts/2fa/", "/accounts/sessions/", "/identity/o/device"]
+)
+def test_nor_are_pages_of_somebody(client, django_user_model, path):
+    client.force_login(django_user_model.objects.create_user("ada@example.com"))
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert "no-store" in answer["cache-control"]

@@ -18,7 +18,8 @@ def schema():
 
 def test_every_address_is_described(schema):
     expected = {"/api/me", "/api/calls", "/api/calls/{call_id}", "/api/transfers", "/api/usage",
-                "/api/plans", "/api/quote"}  # fmt: skip
+                "/api/plans", "/api/quote", "/api/keys", "/api/keys/{key_id}", "/api/backup",
+                "/api/account", "/api/account/export", "/api/ws-ticket"}  # fmt: skip
     assert expected <= set(schema["paths"])
 
 
@@ -33,6 +34,19 @@ def test_either_way_to_present_a_key_is_enough(schema):
     assert {} in schema["paths"]["/api/plans"]["get"]["security"]
 
 
+def test_what_takes_a_person_asks_for_no_key(schema):
+    found = {
+        f"{method} {path}"
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+        if {} not in operation["security"] and {"bearerKey": []} not in operation["security"]
+    }
+    assert found == {
+        "post /api/keys", "delete /api/keys/{key_id}", "put /api/backup", "delete /api/backup",
+        "get /api/account/export", "delete /api/account",
+    }  # fmt: skip
+
+
 def test_errors_are_described_in_their_shape(schema):
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
@@ -40,6 +54,14 @@ def test_errors_are_described_in_their_shape(schema):
                 if status >= "400":
                     body = response["content"]["application/json"]["schema"]
                     assert body == {"$ref": "#/components/schemas/Error"}, (path, method, status)
+
+
+def test_every_operation_may_be_too_often(schema):
+    """All of DRF's views are throttled."""
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith("/api/"):
+                assert "429" in operation["responses"], (method, path)
 
 
 def test_amounts_are_strings_of_six_decimals(schema):
