@@ -123,7 +123,7 @@ class Backup(models.Model):
 class TokenFamily(models.Model):
     """What one sign-in of an extension has led to: every token that came of it by renewal.
 
-    ``accounts.oidc`` ends a family whole when one of its spent refresh tokens is shown again
+    ``accounts.families`` ends one whole when one of its spent refresh tokens is shown again
     (RFC 9700, section 4.14.2).
     """
 

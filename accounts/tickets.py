@@ -89,3 +89,10 @@ def _async_client() -> aioredis.Redis:
             retry=AsyncRetry(NoBackoff(), 1),
         )
     return client
+
+
+async def close() -> None:
+    """Close the connections of the loop that runs."""
+    client = _async_clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()

@@ -7,6 +7,7 @@ its stream ends (measured: ten streams empty a pool of ten).
 
 import gc
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.core.asgi import get_asgi_application
 
 django_handler = get_asgi_application()
 
-from accounts import extensions  # noqa: E402
+from accounts import extensions, tickets  # noqa: E402
 from accounts.backups import MOST_BYTES  # noqa: E402
 from accounts.consumers import PATH as ACCOUNT_SOCKET  # noqa: E402
 from accounts.consumers import AccountConsumer  # noqa: E402
@@ -38,6 +39,10 @@ django_application = BoundedBodies(
 proxy = Proxy()
 hub = Hub(states_of)
 account_socket = AccountConsumer.as_asgi(hub=hub)
+
+
+# Files (WhiteNoise's, a user's export) are read a piece at a time, in a thread: that is meant.
+warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
@@ -72,6 +77,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await send({"type": "lifespan.startup.complete"})
         else:
             await hub.stop()
+            await tickets.close()
             await proxy.shutdown()
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -6,6 +6,7 @@ and commands that people use. ``access_lost`` is what sockets listen to: it has 
 
 # ruff: noqa: F811 -- fixtures are asked for by the names they are imported by
 
+import re
 from dataclasses import dataclass, field
 from io import StringIO
 from types import SimpleNamespace
@@ -252,7 +253,9 @@ def root(ada):
 
 def test_a_disabled_user_is_out_everywhere_keys_too(ada, doors, root):
     path = f"/admin/accounts/user/{ada.user.pk}/change/"
-    sent = {"email": EMAIL, "api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
+    lists = re.findall(r'name="([\w-]+)-TOTAL_FORMS"', root.get(path).content.decode())
+    sent = {f"{name}-{part}_FORMS": "0" for name in lists for part in ("TOTAL", "INITIAL")}
+    sent["email"] = EMAIL
     ada.lost.clear()
     assert root.post(path, sent).status_code == 302
     assert not User.objects.get(email=EMAIL).is_active

@@ -26,9 +26,12 @@ def test_a_killed_parent_takes_its_program_along(eventually):
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as parent:
-        child = psutil.Process(int(parent.stdout.readline()))
-        eventually(lambda: "pause" in child.cmdline()[-1] and "leash" not in str(child.cmdline()))
-        parent.kill()
+        try:
+            child = psutil.Process(int(parent.stdout.readline()))
+            # Between the two programs there is a moment without any command line.
+            eventually(lambda: "pause" in (line := str(child.cmdline())) and "leash" not in line)
+        finally:
+            parent.kill()
         gone, _ = psutil.wait_procs([child], timeout=20)
     assert gone
 

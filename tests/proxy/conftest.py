@@ -8,6 +8,7 @@ hold is, the books reconcile, and the server's log holds no secret and no unexpe
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,30 @@ def price_list(django_db_setup: None, django_db_blocker: Any) -> tuple[Rows, Row
     return rows
 
 
+# Servers that run through many tests, and those of them whose catalog may be of a time when other
+# tests had emptied the tables.
+_running: set[Farebox] = set()
+_behind: set[Farebox] = set()
+
+
+@contextmanager
+def lasting(server: Farebox) -> Iterator[Farebox]:
+    """A server for many tests; ``up_to_date`` says when it may be asked."""
+    _running.add(server.start())
+    yield server
+    _running.remove(server)
+    _behind.discard(server)
+    server.stop()
+
+
+def up_to_date(server: Farebox) -> Farebox:
+    """The server, once it knows the models; after ``clean_books``."""
+    if server in _behind:
+        _wait_for_catalog(server)
+        _behind.remove(server)
+    return server
+
+
 @pytest.fixture
 def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterator[bool]:
     """As everywhere, but the models stay, since the running server reads them at any time.
@@ -76,6 +101,7 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
         models, prices = price_list
         restored = Price.objects.count() != len(prices)
         if restored:
+            _behind.update(_running)
             Price.objects.all().delete()
             AIModel.objects.all().delete()
             AIModel.objects.bulk_create(AIModel(**row) for row in models)
@@ -107,18 +133,15 @@ def server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Farebox]:
     log = tmp_path_factory.mktemp("farebox") / "server.log"
-    farebox = Farebox(server_environment(fake_providers, database_url), log).start()
-    yield farebox
-    farebox.stop()
+    with lasting(Farebox(server_environment(fake_providers, database_url), log)) as farebox:
+        yield farebox
 
 
 @pytest.fixture
 def farebox(server: Farebox, fake: FakeProviders, clean_books: bool) -> Iterator[Farebox]:
     """The running server; what it left behind is looked at when the test is over."""
-    if clean_books:
-        _wait_for_catalog(server)
     start = server.log_size
-    yield server
+    yield up_to_date(server)
     assert_all_settled(fake)
     assert_log_clean(server.log_text(start), fake)
 

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.cors import Cors
 from tests.fakes.providers import FakeProviders
-from tests.proxy.conftest import assert_all_settled, assert_log_clean
+from tests.proxy.conftest import assert_all_settled, assert_log_clean, lasting, up_to_date
 from tests.proxy.dialects import ANTHROPIC, BOTH, OPENAI, Dialect
 from tests.proxy.riders import Rider
 from tests.proxy.server import Farebox, server_environment
@@ -31,15 +31,14 @@ def cors_server(
     log = tmp_path_factory.mktemp("cors") / "server.log"
     ids = f"{'a' * 32},{'c' * 32}"
     environment = server_environment(fake_providers, database_url, EXTENSION_IDS=ids)
-    farebox = Farebox(environment, log).start()
-    yield farebox
-    farebox.stop()
+    with lasting(Farebox(environment, log)) as farebox:
+        yield farebox
 
 
 @pytest.fixture
 def web(cors_server: Farebox, fake: FakeProviders, clean_books: bool) -> Iterator[httpx.Client]:
     start = cors_server.log_size
-    with httpx.Client(base_url=cors_server.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=up_to_date(cors_server).url, trust_env=False, timeout=30) as client:
         yield client
     assert_all_settled(fake)
     assert_log_clean(cors_server.log_text(start), fake)

@@ -18,8 +18,10 @@ from tests.proxy.conftest import (
     database_url,
     fake,
     fake_providers,
+    lasting,
     price_list,
     rider,
+    up_to_date,
 )
 from tests.proxy.server import Farebox, server_environment
 
@@ -40,16 +42,15 @@ def socket_server(
 ) -> Iterator[Farebox]:
     log = tmp_path_factory.mktemp("sockets") / "server.log"
     environment = server_environment(fake_providers, database_url, **SETTINGS)
-    farebox = Farebox(environment, log).start()
-    yield farebox
-    farebox.stop()
+    with lasting(Farebox(environment, log)) as farebox:
+        yield farebox
 
 
 @pytest.fixture
 def farebox(socket_server: Farebox, fake: FakeProviders, clean_books: bool) -> Iterator[Farebox]:
     """The running server; its log is looked at when the test is over."""
     start = socket_server.log_size
-    yield socket_server
+    yield up_to_date(socket_server)
     assert_log_clean(socket_server.log_text(start), fake)
     assert "ticket=" not in socket_server.log_text(start)
 
