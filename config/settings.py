@@ -120,8 +120,12 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        # Seconds: a request must not hang with Valkey.
-        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+        "OPTIONS": {
+            "pool_class": "common.cache.SharedPool",
+            # Seconds: a request must not hang with Valkey.
+            "socket_connect_timeout": 2,
+            "socket_timeout": 2,
+        },
     }
 }
 CHANNEL_LAYERS = {
