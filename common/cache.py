@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import ConnectionPool
 
-_pools: dict[tuple[Any, ...], ConnectionPool] = {}
+_pools: dict[tuple[Any, ...], "SharedPool"] = {}
 _lock = threading.Lock()
 
 
@@ -18,7 +18,7 @@ class SharedPool(ConnectionPool):
     which threads may share and which makes new connections after a fork."""
 
     @classmethod
-    def from_url(cls, url: str, **options: Any) -> ConnectionPool:
+    def from_url(cls, url: str, **options: Any) -> "SharedPool":
         key = (url, *sorted(options.items(), key=lambda item: item[0]))
         with _lock:
             if key not in _pools:
