@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from accounts.models import ApiKey
 from accounts.verbs import KEYS_A_USER, SCOPES
-from common.money import parse_credits
+from common.money import format_credits, parse_credits
 from common.openapi import CreditsField
 
 KEY_ID = "019aa3d0-7f2e-7c11-9b1e-3f6d1c0a2b44"
@@ -36,7 +36,7 @@ class CreditsInputField(serializers.Field[int, Any, str, Any]):
             raise serializers.ValidationError(f"{error}.") from None
 
     def to_representation(self, value: int) -> str:
-        raise NotImplementedError("amounts are shown by CreditsField")
+        return format_credits(value)
 
 
 def printable(text: str) -> None:
