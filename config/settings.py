@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
-from config import env, people
+from config import env, payments, people
 from config.look import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.look import UNFOLD as UNFOLD
 
@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "corsheaders",
     *people.AUTH_APPS,
     "channels",
+    "djstripe",
     "common",
     "accounts",
     "ledger",
@@ -227,16 +228,20 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 CREDIT_NAME = env.text("CREDIT_NAME", "credits")
 CREDIT_PRICE_USD = env.decimal("CREDIT_PRICE_USD", "0.10", most="1000")
 PRICE_MARKUP = env.decimal("PRICE_MARKUP", "1", most="1000")
-STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
-ENABLE_PAYMENTS = env.flag("ENABLE_PAYMENTS", bool(STRIPE_SECRET_KEY))
-ALLOW_DEMO = env.flag("ALLOW_DEMO", False)
-if not ENABLE_PAYMENTS and not DEBUG and not ALLOW_DEMO:
-    raise ImproperlyConfigured(
-        "ENABLE_PAYMENTS: demo mode grants credits for nothing; with DEBUG off it also needs "
-        "ALLOW_DEMO=true, or set STRIPE_SECRET_KEY"
-    )
-if ENABLE_PAYMENTS and not STRIPE_SECRET_KEY:
-    raise ImproperlyConfigured("STRIPE_SECRET_KEY: is needed while ENABLE_PAYMENTS is true")
+globals().update(payments.settings(debug=DEBUG))
+# Those of the above that our own code reads.
+STRIPE_SECRET_KEY: str
+STRIPE_LIVE_MODE: bool
+STRIPE_API_VERSION: str
+STRIPE_SECONDS: int
+STRIPE_AUTOMATIC_TAX: bool
+STRIPE_PROMOTION_CODES: bool
+ENABLE_PAYMENTS: bool
+ALLOW_DEMO: bool
+CURRENCY: str
+CREDITS_LEAST: int
+CREDITS_MOST: int
+PAST_DUE_GRACE_DAYS: int
 
 # --- The proxy --------------------------------------------------------------------------------
 PUBLIC_URL = env.url("PUBLIC_URL", f"http://127.0.0.1:{env.whole('PORT', 8000, most=65535)}")

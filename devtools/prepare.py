@@ -76,6 +76,10 @@ class Preparation:
         except (IndexError, ValueError, KeyError, TypeError):
             raise CannotStart("manage.py seed_demo did not print its line of JSON") from None
 
+    def sync_plans(self) -> None:
+        """Give Stripe the plans, and the address of the web server to tell what happens."""
+        manage(self._env, self._check, "sync_plans")
+
     def _fingerprint(self) -> str:
         """Over the migrations on disk and in the database, static files, versions, providers."""
         known = hashlib.sha256()
@@ -134,6 +138,9 @@ def migrate(
     env: Mapping[str, str], check: Callable[[], None], show: Callable[[str], None] = say
 ) -> None:
     """Apply what is missing, one line a migration as it is done; silent when nothing is."""
+    if not any(app == "djstripe" for app, _ in applied_migrations(env["DATABASE_URL"])):
+        show("farebox: making dj-stripe's tables")  # its migrations would take a minute
+        manage(env, check, "install_djstripe")
     told = False
 
     def progress(line: str) -> None:

@@ -26,7 +26,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
-from django.test.utils import setup_databases, teardown_databases
+from django.test.utils import override_settings, setup_databases, teardown_databases
 from psycopg.conninfo import make_conninfo
 
 from accounts import verbs as accounts
@@ -52,7 +52,11 @@ def django_db_setup(
 
     In place of pytest-django's own, which makes none when no test of the run is marked.
     """
-    with django_db_blocker.unblock():
+    # Its own migrations would take the better part of a minute, in each process of a run.
+    with (
+        override_settings(MIGRATION_MODULES={"djstripe": "tests.djstripe_tables"}),
+        django_db_blocker.unblock(),
+    ):
         made = setup_databases(
             verbosity=0,
             interactive=False,

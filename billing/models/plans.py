@@ -34,6 +34,13 @@ class Plan(models.Model):
     allowed_models = ArrayField(
         models.CharField(max_length=200), default=list, blank=True, help_text="empty: all"
     )
+    description = models.CharField(max_length=200, blank=True, help_text="a line under the name")
+    price = models.PositiveIntegerField(
+        null=True, blank=True, help_text="minor units (cents) a month; empty: not sold"
+    )
+    trial_days = models.PositiveSmallIntegerField(default=0)
+    trial_allowance = models.BigIntegerField(default=0, help_text="microcredits for the trial")
+    stripe_product = models.CharField(max_length=255, blank=True, editable=False)
     for_sale = models.BooleanField(default=True)
     is_default = models.BooleanField(
         default=False, help_text="the plan of everybody who has no other"
@@ -56,10 +63,45 @@ class Plan(models.Model):
                 | models.Q(requests_per_minute__gt=0),
                 name="billing_plan_rate_above_zero",
             ),
+            models.CheckConstraint(
+                condition=models.Q(price__isnull=True) | models.Q(price__gt=0),
+                name="billing_plan_price_above_zero",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(trial_allowance__gte=0),
+                name="billing_plan_trial_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class PlanPrice(models.Model):
+    """A price of Stripe's that a plan has or had, so that whoever pays an older one is known.
+
+    ``amount`` is minor units of ``currency`` a month. One price of a plan is active: what new
+    subscribers pay.
+    """
+
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="prices")
+    stripe_id = models.CharField(max_length=255, unique=True)
+    amount = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3)
+    active = models.BooleanField(default=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["plan", "currency"],
+                condition=models.Q(active=True),
+                name="billing_planprice_one_active",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} at {self.amount} {self.currency} ({self.stripe_id})"
 
 
 class Entitlement(models.Model):
@@ -75,11 +117,22 @@ class Entitlement(models.Model):
         CANCELED = "canceled", "canceled"
         INACTIVE = "inactive", "inactive"
 
+    class Source(models.TextChoices):
+        STAFF = "staff", "staff"
+        STRIPE = "stripe", "Stripe"
+        DEMO = "demo", "demo"
+
     user = models.OneToOneField(User, models.CASCADE, primary_key=True)
     plan = models.ForeignKey(Plan, models.PROTECT)
     status = models.CharField(max_length=20, choices=Status, default=Status.ACTIVE)
+    source = models.CharField(max_length=10, choices=Source, default=Source.STAFF)
+    subscription = models.CharField(max_length=255, blank=True, help_text="Stripe's id of it")
+    period_start = models.DateTimeField(null=True, blank=True)
     period_end = models.DateTimeField(null=True, blank=True)
+    trial_end = models.DateTimeField(null=True, blank=True)
+    cancel_at = models.DateTimeField(null=True, blank=True, help_text="when it ends, if canceled")
     grace_until = models.DateTimeField(null=True, blank=True)
+    assigned_at = models.DateTimeField(null=True, blank=True, help_text="by staff")
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
@@ -91,43 +144,3 @@ class Entitlement(models.Model):
         if self.status == self.Status.PAST_DUE:
             return self.grace_until is None or self.grace_until > timezone.now()
         return self.status in {self.Status.ACTIVE, self.Status.TRIALING}
-
-
-class Allowance(models.Model):
-    """Somebody who signed up by themselves, and so may claim the free plan's allowance.
-
-    ``claimed_at`` is when they did so first. Written by ``billing.allowance`` alone; whom staff
-    made has no row here.
-    """
-
-    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="allowance")
-    claimed_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return f"{self.user_id} {'claimed' if self.claimed_at else 'not claimed'}"
-
-
-class AllowancePerson(models.Model):
-    """That somebody with this mailbox has claimed an allowance once, kept after they left.
-
-    A keyed hash and nothing else: no user, no time. See ``billing.allowance``.
-    """
-
-    hash = models.CharField(max_length=64, primary_key=True)
-
-    def __str__(self) -> str:
-        return self.hash[:8]
-
-
-class AllowanceRange(models.Model):
-    """How many allowances were claimed from an address range on a day (UTC), for two days.
-
-    The range is a keyed hash that changes from day to day.
-    """
-
-    hash = models.CharField(max_length=64, primary_key=True)
-    day = models.DateField(db_index=True)
-    claims = models.PositiveIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.hash[:8]}: {self.claims}"

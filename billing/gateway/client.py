@@ -1,0 +1,97 @@
+"""Asking Stripe.
+
+``api()`` is stripe-python's client with the deployment's key, address, version and time-out. What
+it asks goes through ``Client``, which keeps the rule of the house: no transaction and no pooled
+connection is held while a network is waited on. ``asking()`` turns what can go wrong into the
+errors of the contract.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import stripe
+import structlog
+from django.conf import settings
+from django.db import connections
+
+from billing.errors import StripeRefused, StripeUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+class Client(stripe.HTTPXClient):
+    """Gives the database's connection back before each request; refuses inside a transaction."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        give_connections_back()
+        return super().request(*args, **kwargs)
+
+
+def give_connections_back() -> None:
+    """Return this thread's connections to the pool. Raises ``RuntimeError`` in a transaction:
+    that is a mistake of the caller's, who would keep its locks for as long as Stripe takes."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            raise RuntimeError("Stripe is asked inside a transaction")
+        connection.close()
+
+
+def api() -> stripe.StripeClient:
+    """The client. Raises ``StripeUnavailable`` in the demo mode, which has no Stripe."""
+    if not settings.STRIPE_SECRET_KEY:
+        raise StripeUnavailable("This deployment takes no payments through Stripe.")
+    return _api(
+        os.getpid(),  # connections are no child process's to share
+        settings.STRIPE_SECRET_KEY,
+        getattr(settings, "STRIPE_API_HOST", "") or stripe.DEFAULT_API_BASE,
+        settings.STRIPE_SECONDS,
+    )
+
+
+@cache
+def _api(process: int, key: str, host: str, seconds: int) -> stripe.StripeClient:
+    return stripe.StripeClient(
+        key,
+        stripe_version=settings.STRIPE_API_VERSION,
+        base_addresses={"api": host},
+        http_client=Client(timeout=seconds, allow_sync_methods=True),
+        max_network_retries=1,  # safe: stripe-python sends an idempotency key with every POST
+    )
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Around one or more questions; ``what`` is for the log, such as ``"open a checkout"``.
+
+    Raises ``StripeUnavailable`` when Stripe is away, busy or refuses our key, ``StripeRefused``
+    when it refuses what was asked. A declined card (``stripe.CardError``) is the caller's matter.
+    """
+    try:
+        yield
+    except stripe.CardError:
+        raise
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        log.error("Stripe refuses our key", asked=what, error=type(error).__name__)
+        raise StripeUnavailable(
+            "Payments are not available now; nothing was paid. The operator has to look at "
+            "this deployment's Stripe key."
+        ) from None
+    except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+        log.error("Stripe refuses a request", asked=what, code=error.code, param=_param(error),
+                  request=error.request_id)  # fmt: skip
+        raise StripeRefused(
+            "Stripe did not accept this; nothing was paid. If it happens again, tell the operator."
+        ) from error
+    except stripe.StripeError as error:
+        log.warning("Stripe is not available", asked=what, error=type(error).__name__,
+                    status=error.http_status)  # fmt: skip
+        raise StripeUnavailable(
+            "Stripe can't be reached now; nothing was paid. Try again in a moment."
+        ) from error
+
+
+def _param(error: stripe.StripeError) -> str | None:
+    return getattr(error, "param", None)

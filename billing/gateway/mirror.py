@@ -1,0 +1,126 @@
+"""Keeping what Stripe has in dj-stripe's tables, never older than what is there.
+
+Events come late, twice and in any order, so an event only says which object to look at:
+``refresh`` asks Stripe for it as it is now. Two that refresh one object at once could still write
+in the wrong order. No lock is held while Stripe is asked; instead a row is written only if nobody
+wrote it since before the question (compare and swap on ``djstripe_updated``), and asked for again
+if somebody did. What is kept was therefore asked for after the one kept before it.
+
+dj-stripe's own sync is not used: it asks Stripe inside transactions, writes without that look, and
+keeps the secret key in a table.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import stripe
+from django.db import IntegrityError, models, transaction
+from djstripe.fields import StripeForeignKey
+from djstripe.models.base import StripeModel
+
+from billing.errors import StripeUnavailable
+from billing.gateway.client import api, asking
+
+TRIES = 8
+_NOT_FROM_STRIPE = {"subscriber", "date_purged", "stripe_data"}
+
+M = TypeVar("M", bound=StripeModel)
+
+# Where an object of each model is asked for; stripe-python's classes know the rest.
+_PATHS = {
+    "charge": "/v1/charges/",
+    "checkout.session": "/v1/checkout/sessions/",
+    "customer": "/v1/customers/",
+    "dispute": "/v1/disputes/",
+    "invoice": "/v1/invoices/",
+    "payment_intent": "/v1/payment_intents/",
+    "payment_method": "/v1/payment_methods/",
+    "price": "/v1/prices/",
+    "product": "/v1/products/",
+    "refund": "/v1/refunds/",
+    "subscription": "/v1/subscriptions/",
+}
+
+
+def fetch(kind: str, id: str, expand: Sequence[str] = ()) -> dict[str, Any]:
+    """An object of Stripe's as it is now; ``kind`` is what its ``object`` says.
+
+    Raises ``StripeUnavailable`` and ``StripeRefused``; ``stripe.InvalidRequestError`` is the
+    latter's cause, see ``absent``.
+    """
+    with asking(f"retrieve {kind}"):
+        answer = api().raw_request("get", _PATHS[kind] + id, expand=list(expand))
+    return dict(json.loads(answer.data))
+
+
+def refresh(model: type[M], id: str, expand: Sequence[str] = ()) -> M:
+    """Ask for an object and keep it. Must be called outside transactions."""
+    for _ in range(TRIES):
+        seen = _version(model, id)
+        row = _swap(model, fetch(_kind(model), id, expand), seen)
+        if row is not None:
+            return row
+    raise StripeUnavailable("This changes too quickly now. Try again in a moment.")
+
+
+def keep(model: type[M], data: dict[str, Any]) -> M:
+    """Keep an object that Stripe has just made for us, unless somebody has kept it since: that
+    one is as new or newer."""
+    return _swap(model, data, None) or model.objects.get(id=data["id"])
+
+
+def _kind(model: type[StripeModel]) -> str:
+    return str(getattr(model.stripe_class, "OBJECT_NAME", ""))
+
+
+def _version(model: type[M], id: str) -> datetime | None:
+    return model.objects.filter(id=id).values_list("djstripe_updated", flat=True).first()
+
+
+def _swap(model: type[M], data: dict[str, Any], seen: datetime | None) -> M | None:
+    try:
+        with transaction.atomic():
+            row = model.objects.select_for_update(of=("self",)).filter(id=data["id"]).first()
+            if (row.djstripe_updated if row else None) != seen:
+                return None
+            row = row or model()
+            for name, value in record(model, data).items():
+                setattr(row, name, value)
+            row.save()
+            return row
+    except IntegrityError:  # made by another meanwhile
+        return None
+
+
+def record(model: type[StripeModel], data: dict[str, Any]) -> dict[str, Any]:
+    """The columns of an object: dj-stripe's conversions, and links to rows that are there."""
+    found: dict[str, Any] = {"stripe_data": data, "livemode": data.get("livemode")}
+    for field in model._meta.concrete_fields:
+        name = field.name
+        if name.startswith("djstripe_") or name in _NOT_FROM_STRIPE:
+            continue
+        if isinstance(field, StripeForeignKey):
+            found[field.attname] = _present(field.related_model, data.get(name))
+        elif isinstance(field, models.ForeignKey):
+            continue
+        elif hasattr(field, "stripe_to_db"):
+            found[name] = field.stripe_to_db(data)
+        else:
+            found[name] = data.get(name)
+        if found.get(name) is None and isinstance(field, (models.CharField, models.TextField)):
+            found[name] = ""
+    return found
+
+
+def _present(model: Any, value: Any) -> str | None:
+    """The id of a linked object, if we have a row of it."""
+    id = value.get("id") if isinstance(value, dict) else value
+    return id if id and model.objects.filter(id=id).exists() else None
+
+
+def absent(error: Exception) -> bool:
+    """Whether a ``StripeRefused`` means that Stripe has no such object."""
+    cause = error.__cause__
+    return isinstance(cause, stripe.InvalidRequestError) and cause.code == "resource_missing"
