@@ -133,7 +133,13 @@ def configure(config: dict[str, Any]) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": config["level"]},
-            "loggers": {"django.request": {"level": "ERROR"}, "asyncio": {"level": "WARNING"}},
+            "loggers": {
+                "django.request": {"level": "ERROR"},
+                "asyncio": {"level": "WARNING"},
+                # These tell each request, those that went well too.
+                "httpx": {"level": "WARNING"},
+                "stripe": {"level": "WARNING"},
+            },
         }
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
