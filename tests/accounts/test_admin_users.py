@@ -89,7 +89,9 @@ def test_a_key_is_revoked_after_asking(admin, client, api_key):
 
 
 def test_revoking_needs_its_permission(client, clerk, api_key):
-    clerk.user_permissions.add(Permission.objects.get(codename="view_apikey"))
+    clerk.user_permissions.add(
+        Permission.objects.get(codename="view_apikey", content_type__app_label="accounts")
+    )
     path = f"/admin/accounts/apikey/{api_key.key.pk}/revoke/"
     assert client.post(path, {"confirmed": "yes"}).status_code == 403
     assert ApiKey.objects.get().is_active

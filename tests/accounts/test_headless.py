@@ -53,8 +53,13 @@ def site(proved, tmp_path):
     assert SECRET_KEY not in log
 
 
-def test_from_nothing_to_a_paid_call(site):
-    http = httpx.Client(base_url=site.url, timeout=30)
+@pytest.fixture
+def http(site):
+    with httpx.Client(base_url=site.url, timeout=30) as client:
+        yield client
+
+
+def test_from_nothing_to_a_paid_call(site, http):
     app = "/_allauth/app/v1"
 
     begun = http.post(f"{app}/auth/signup", json={"email": "ada@example.com", "password": PASSWORD})
