@@ -39,8 +39,9 @@ def translate(error: psycopg.Error) -> errors.FareboxError | None:
             )
         case "FB403":
             return errors.WalletFrozen(
-                f"The wallet owes {format_credits(said['owed'])} credits after a refund or "
-                "dispute, and is frozen until they are paid."
+                "A refunded or disputed payment was already spent: "
+                f"{format_credits(said['owed'])} credits are owed, and the wallet is frozen until "
+                "they are settled. Buying credits settles them."
             )
         case "FB404":
             return errors.NotFound(error.diag.message_primary or "Not found.")

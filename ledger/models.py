@@ -26,6 +26,9 @@ class Account(models.Model):
     sums of transfers, so that no row is hot. ``rate_tat`` is the theoretical arrival time of the
     GCRA request limit, kept here because a paid call locks this row anyway. A wallet is closed at
     the moment its owner leaves for good: what it has and what comes in later expires.
+
+    ``low_since`` is when a wallet with a ``low_mark`` (microcredits) became low, that is, less was
+    available than that after something was spent or asked for in vain; ``None`` once it is lifted.
     """
 
     class Kind(models.TextChoices):
@@ -51,9 +54,18 @@ class Account(models.Model):
     owed = models.BigIntegerField(db_default=0)
     rate_tat = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    low_mark = models.BigIntegerField(null=True, blank=True)
+    low_since = models.DateTimeField(null=True, blank=True)
     created = models.DateTimeField(db_default=Now())
 
     class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["low_since"],
+                condition=Q(low_since__isnull=False),
+                name="ledger_account_low",
+            ),
+        ]
         constraints: ClassVar = [
             # The promise that no wallet is ever overdrawn, kept by PostgreSQL itself.
             models.CheckConstraint(

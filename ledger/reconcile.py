@@ -6,8 +6,9 @@ look like violations, and nothing waits for the proof. Other apps add rules of t
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import connection, transaction
@@ -27,6 +28,19 @@ def add(more: Iterable[Check], counts: Mapping[str, str]) -> None:
     """Make another app's checks and counts part of every run."""
     CHECKS.extend(more)
     COUNTS.update(counts)
+
+
+@dataclass(frozen=True)
+class Books:
+    """Somebody else's books that ours are compared with, when asked for by ``name``. ``compare``
+    answers what was counted, and a line for each difference."""
+
+    name: str
+    help: str
+    compare: Callable[[], tuple[dict[str, int], list[str]]]
+
+
+OTHERS: list[Books] = []
 
 
 def reconcile() -> Reconciliation:

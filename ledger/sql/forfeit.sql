@@ -8,7 +8,8 @@ DECLARE
     a ledger_account := ledger__lock(p_account);
     v_now timestamptz := clock_timestamp();
 BEGIN
-    UPDATE ledger_account SET closed_at = v_now WHERE id = p_account AND closed_at IS NULL;
+    UPDATE ledger_account SET closed_at = v_now, low_mark = NULL, low_since = NULL
+        WHERE id = p_account AND closed_at IS NULL;
     UPDATE ledger_grant SET expires_at = v_now
         WHERE account_id = p_account AND NOT exhausted
           AND (expires_at IS NULL OR expires_at > v_now);

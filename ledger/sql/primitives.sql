@@ -46,6 +46,15 @@ CREATE OR REPLACE FUNCTION ledger__transfer(
     RETURNING id
 $$;
 
+-- Since when a wallet is low: less is available than its mark. It becomes low when credits are
+-- spent, or asked for in vain, and is no longer when it is lifted. What expires or is revoked makes
+-- none low: nobody is to pay by card, or to get a mail, for what time or a refund has done. The next
+-- call looks at it again.
+CREATE OR REPLACE FUNCTION ledger__low(p_since timestamptz, p_mark bigint, p_available bigint)
+RETURNS timestamptz LANGUAGE sql AS $$
+    SELECT CASE WHEN p_available < p_mark THEN coalesce(p_since, clock_timestamp()) END
+$$;
+
 -- What leaves the wallet because its lots are due: of each due lot, the part that no open hold
 -- would draw. Holds are taken to draw lots in the order captures do.
 CREATE OR REPLACE FUNCTION ledger__expire_due(p_account bigint) RETURNS bigint
@@ -210,11 +219,12 @@ BEGIN
 END $$;
 
 -- End an open hold, taking p_amount: from the hold, then from what else is available; what the
--- wallet can't cover is written off. Answers (taken, written off, transfer).
+-- wallet can't cover is written off. Answers (taken, written off, transfer, whether the wallet has
+-- become low; NULL is no).
 -- The caller holds the hold's lock, then the wallet's.
 CREATE OR REPLACE FUNCTION ledger__end_hold(
     h ledger_hold, a ledger_account, p_amount bigint, p_key text, p_metadata jsonb DEFAULT '{}',
-    OUT taken bigint, OUT written_off bigint, OUT transfer bigint
+    OUT taken bigint, OUT written_off bigint, OUT transfer bigint, OUT crossed boolean
 ) LANGUAGE plpgsql AS $$
 BEGIN
     IF h.state <> 'open' THEN
@@ -227,7 +237,10 @@ BEGIN
     -- A frozen wallet's surplus belongs to the receivable; the hold was placed before it froze.
     taken := least(p_amount, h.amount + CASE WHEN a.owed > 0 THEN 0 ELSE a.posted - a.held END);
     written_off := p_amount - taken;
-    UPDATE ledger_account SET posted = posted - taken, held = held - h.amount WHERE id = a.id;
+    UPDATE ledger_account SET posted = posted - taken, held = held - h.amount,
+        low_since = ledger__low(low_since, low_mark, posted - taken - (held - h.amount))
+        WHERE id = a.id;
+    crossed := a.low_since IS NULL AND a.posted - taken - (a.held - h.amount) < a.low_mark;
     UPDATE ledger_hold
         SET state = CASE WHEN taken > 0 THEN 'captured' ELSE 'released' END,
             captured = taken, ended = clock_timestamp()

@@ -30,7 +30,9 @@ BEGIN
     v_transfer := ledger__transfer(
         v_source, p_account, p_amount, p_kind, p_key, p_metadata => p_metadata);
     v_lot := ledger__add_lot(p_account, p_amount, p_kind, p_priority, p_expires_at, v_transfer);
-    UPDATE ledger_account SET posted = posted + p_amount WHERE id = p_account;
+    UPDATE ledger_account SET posted = posted + p_amount,
+        low_since = CASE WHEN posted + p_amount - held - owed < low_mark THEN low_since END
+        WHERE id = p_account;
     PERFORM ledger__settle(p_account, p_key);
     RETURN ledger__record(p_key, 'grant', v_input, jsonb_build_object(
         'grant', v_lot, 'transfer', v_transfer, 'amount', p_amount,
@@ -219,7 +221,9 @@ BEGIN
             v_transfer);
         v_left := v_left - v_part;
     END LOOP;
-    UPDATE ledger_account SET posted = posted + p_amount WHERE id = t.debit_id;
+    UPDATE ledger_account SET posted = posted + p_amount,
+        low_since = CASE WHEN posted + p_amount - held - owed < low_mark THEN low_since END
+        WHERE id = t.debit_id;
     PERFORM ledger__settle(t.debit_id, p_key);
     RETURN ledger__record(p_key, 'refund', v_input, jsonb_build_object(
         'transfer', v_transfer, 'amount', p_amount, 'balance', ledger__balance(t.debit_id)));
