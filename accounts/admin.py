@@ -48,6 +48,24 @@ def users_whose_email_begins(term: str, most: int = 100) -> list[int]:
     return list(found.values_list("pk", flat=True)[:most])
 
 
+class SearchedByEmail(ModelAdmin):
+    """A list of what users have, searched by how their address begins. ``owner`` is a column."""
+
+    search_fields = ("user__email",)  # so that there is a box
+    search_help_text = "how the user's e-mail address begins"
+
+    @admin.display(description="user")
+    def owner(self, row: Any) -> str:
+        return link_to(row.user)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if search_term.strip():
+            queryset = queryset.filter(user__in=users_whose_email_begins(search_term))
+        return queryset, False
+
+
 class LowerEmail(forms.ModelForm):
     """Addresses are kept in lower case, as the manager does."""
 

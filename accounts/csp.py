@@ -5,7 +5,8 @@ Pages of ours run no script but files of ours, and no style written into the pag
 JSON gets one that allows nothing.
 
 ``form-action`` is checked by browsers at each redirect that follows a form, too: a sign-in ends at
-an extension's ``https://<id>.chromiumapp.org``, or begins by going to Google or GitHub.
+an extension's ``https://<id>.chromiumapp.org``, or begins by going to Google or GitHub, and whoever
+buys something is sent to Stripe.
 """
 
 import logging
@@ -69,7 +70,18 @@ def policy_of(request: HttpRequest, response: HttpResponse) -> str:
     targets = ["'self'"]
     if path.startswith(("/accounts/", "/identity/")):
         targets += [*_extensions(), *_providers(), *_other_clients()]
+    elif path.startswith("/dashboard/"):
+        targets += payment_origins()
     return f"{PAGE}; form-action {' '.join(dict.fromkeys(targets))}"
+
+
+def payment_origins() -> list[str]:
+    """Where Checkout and the customer portal are; none in the demo mode."""
+    if not settings.ENABLE_PAYMENTS:
+        return []
+    if host := getattr(settings, "STRIPE_API_HOST", ""):
+        return list(_sources([host]))
+    return ["https://checkout.stripe.com", "https://billing.stripe.com"]
 
 
 def _extensions() -> Iterable[str]:

@@ -3,8 +3,9 @@
 What they tell of has happened: a mail that can't be handed over is logged, and undoes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -44,11 +45,24 @@ def goodbye(address: str) -> None:
         get_adapter().send_mail("accounts/email/goodbye", address, {})
 
 
+def send(template: str, address: str, about: Mapping[str, Any]) -> None:
+    """Send another app's mail; ``template`` is ``"billing/mail/receipt"``. Unlike the others it
+    raises what stands against it."""
+    with _for_a_request():
+        get_adapter().send_mail(template, address, dict(about))
+
+
+@contextmanager
+def _for_a_request() -> Iterator[None]:
+    """allauth makes mails for a request; outside of one, for one that came to ``PUBLIC_URL``."""
+    with context.request_context(context.request or _nobodys()):
+        yield
+
+
 @contextmanager
 def _logged(mail: str) -> Iterator[None]:
-    """allauth makes mails for a request; outside of one, for one that came to ``PUBLIC_URL``."""
     try:
-        with context.request_context(context.request or _nobodys()):
+        with _for_a_request():
             yield
     except Exception as error:
         log.exception("a mail could not be sent", mail=mail, error=type(error).__name__)

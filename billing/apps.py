@@ -9,4 +9,10 @@ class BillingConfig(AppConfig):
         from billing import (
             leaving,  # noqa: F401  adds its part; models can be imported only now
             receivers,  # noqa: F401  the same
+            reconcile,
+            reconcile_stripe,
         )
+        from ledger import reconcile as books
+
+        books.add(reconcile.CHECKS, reconcile.COUNTS)
+        books.OTHERS.append(reconcile_stripe.BOOKS)

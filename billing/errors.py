@@ -24,3 +24,10 @@ class AlreadySubscribed(Conflict):
 
     type: ClassVar[str] = "invalid_request_error"
     code: ClassVar[str] = "already_subscribed"
+
+
+class NoSavedCard(Conflict):
+    """Nothing that Stripe could charge without the user there."""
+
+    type: ClassVar[str] = "invalid_request_error"
+    code: ClassVar[str] = "no_saved_card"

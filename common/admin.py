@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -20,7 +21,13 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from common.errors import FareboxError
-from common.money import format_credits, parse_credits
+from common.money import (
+    format_credits,
+    format_money,
+    parse_credits,
+    parse_money,
+    plain_money,
+)
 
 COUNT_UP_TO = 1_000
 
@@ -97,6 +104,21 @@ def credits(field: str, description: str | None = None) -> Callable[[Any, Any], 
     return column
 
 
+def money(field: str, description: str | None = None) -> Callable[[Any, Any], str]:
+    """A column that shows a field of minor units in the row's ``currency``, ``$9.00``."""
+
+    @admin.display(description=description or field.replace("_", " "), ordering=field)
+    def column(_admin: Any, row: Any) -> str:
+        value = getattr(row, field)
+        return "-" if value is None else shown_money(value, row.currency)
+
+    return column
+
+
+def shown_money(amount: int, currency: str) -> str:
+    return format_html("<code>{}</code>", format_money(amount, currency))
+
+
 def link_to(target: Model | None, text: object = None) -> str:
     """A link to an object's admin page; a dash for nothing."""
     if target is None:
@@ -151,6 +173,46 @@ class CreditsFormField(forms.Field):
             return True
 
 
+class MoneyFormField(forms.Field):
+    """An amount typed as money, ``"9.00"``; its value is whole minor units of ``CURRENCY``, or of
+    the ``currency`` that a form sets."""
+
+    def __init__(self, *, currency: str = "", **kwargs: Any) -> None:
+        kwargs.setdefault("widget", UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}))
+        super().__init__(**kwargs)
+        self._currency = currency
+
+    @property
+    def currency(self) -> str:
+        return self._currency or str(settings.CURRENCY)
+
+    @currency.setter
+    def currency(self, code: str) -> None:
+        self._currency = code
+
+    def prepare_value(self, value: Any) -> Any:
+        return plain_money(value, self.currency) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> int | None:
+        if value in self.empty_values:
+            return None
+        if isinstance(value, int):
+            return value
+        try:
+            amount = parse_money(str(value).strip(), self.currency)
+        except ValueError as error:
+            raise forms.ValidationError(f"The amount {error}.") from None
+        if amount < 1:
+            raise forms.ValidationError("The amount must be above zero.")
+        return amount
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(initial != self.to_python(data))
+        except forms.ValidationError:
+            return True
+
+
 class ConfirmedForm(forms.Form):
     """A form that is shown again before it counts. ``token`` makes sending it twice count once."""
 
@@ -183,13 +245,14 @@ def confirm(
     title: str,
     form_class: type[Any],
     act: Callable[[Any], str],
+    shown: str = "",
     **form_arguments: Any,
 ) -> HttpResponse:
     """Ask, show what will happen, and do it on the second POST; then say what was done.
 
     ``act`` is given the valid form and answers the sentence for the message and the history. What
     it refuses (``FareboxError``) is shown on the form. Whom ``allowed`` does not cover gets
-    a 403.
+    a 403. ``shown`` is what the page calls the target, if not what it is as text.
     """
     if target is None or not allowed:
         raise PermissionDenied
@@ -215,7 +278,7 @@ def confirm(
         **model_admin.admin_site.each_context(request),
         "title": title,
         "opts": meta,
-        "original": target,
+        "original": shown or target,
         "form": form,
         "back": back,
         "ready": ready,

@@ -18,6 +18,11 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
     401: ("invalid_request_error", "invalid_api_key", "This API key is not valid."),
     403: ("invalid_request_error", "permission_denied", "This API key lacks the scope 'read'."),
     404: ("invalid_request_error", "not_found", "There is nothing here."),
+    409: (
+        "invalid_request_error",
+        "already_subscribed",
+        "You have a plan already; change it on the billing page, it is not bought twice.",
+    ),
     412: (
         "invalid_request_error",
         "precondition_failed",
@@ -29,6 +34,11 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
         "unsupported_media_type",
         "Send the bytes as they are, with 'Content-Type: application/octet-stream'.",
     ),
+    422: (
+        "idempotency_error",
+        "key_reused",
+        "This Idempotency-Key was used for something else; make a new key for a new order.",
+    ),
     428: (
         "invalid_request_error",
         "precondition_required",
@@ -39,6 +49,7 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
         "rate_limit_exceeded",
         "Your plan's requests a minute are used up; try again in 3 s.",
     ),
+    502: ("server_error", "upstream_error", "Stripe did not accept this; nothing was paid."),
     503: ("server_error", "unavailable", "The service can't reach its database."),
 }
 

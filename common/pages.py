@@ -1,34 +1,13 @@
-"""The front page, and errors outside of any view: JSON under ``/api/``, a page elsewhere."""
+"""Errors outside of any view: JSON under ``/api/``, a page elsewhere."""
 
 import sys
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
 
 from common import errors
 from common.drf import answer, translate
-
-DEMO_MODEL = "demo"
-
-
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    """What this is, and how to make a first call."""
-    has_provider = settings.OPENAI_API_KEY or settings.ANTHROPIC_API_KEY
-    return render(
-        request,
-        "home.html",
-        {
-            "address": settings.PUBLIC_URL,
-            "model": "" if has_provider else DEMO_MODEL,
-            "payments": settings.ENABLE_PAYMENTS,
-            "credit_name": settings.CREDIT_NAME,
-            "credit_price": settings.CREDIT_PRICE_USD,
-        },
-    )
 
 
 @csrf_exempt

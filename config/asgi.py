@@ -23,6 +23,7 @@ from accounts.backups import MOST_BYTES  # noqa: E402
 from accounts.consumers import PATH as ACCOUNT_SOCKET  # noqa: E402
 from accounts.consumers import AccountConsumer  # noqa: E402
 from accounts.hub import Hub  # noqa: E402
+from billing import webhooks  # noqa: E402
 from config.bodies import BoundedBodies  # noqa: E402
 from proxy.app import PATHS, Proxy  # noqa: E402 -- its models need the set-up above
 from usage.state import states_of  # noqa: E402
@@ -34,7 +35,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 django_application = BoundedBodies(
     django_handler,
     most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
-    less={"/api/backup": MOST_BYTES},
+    less={"/api/backup": MOST_BYTES, "/stripe/webhook/": webhooks.MOST_BYTES},
 )
 proxy = Proxy()
 hub = Hub(states_of)

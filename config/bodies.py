@@ -15,7 +15,8 @@ Application = Callable[..., Awaitable[None]]  # Django types its handler in anot
 
 
 class BoundedBodies:
-    """``app``, with bodies of at most ``most`` bytes; of fewer at the paths in ``less``.
+    """``app``, with bodies of at most ``most`` bytes; of fewer at the paths in ``less``, and
+    beneath those of them that end in a slash.
 
     A body whose length is said before is refused unread, one sent in chunks where it passes the
     bound. The connection is closed then, since what is left of the body would be read as the next
@@ -26,9 +27,10 @@ class BoundedBodies:
         self.app = app
         self.most = most
         self.less = less
+        self.beneath = tuple((path, at_most) for path, at_most in less.items() if path[-1] == "/")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        most = self.less.get(scope["path"], self.most)
+        most = self._most(scope["path"])
         if _declared(scope) > most:
             await _refuse(most, send)
             return
@@ -44,6 +46,12 @@ class BoundedBodies:
         await self.app(scope, bounded, send)
         if taken > most:
             await _refuse(most, send)
+
+    def _most(self, path: str) -> int:
+        for start, at_most in self.beneath:
+            if path.startswith(start):
+                return at_most
+        return self.less.get(path, self.most)
 
 
 def _declared(scope: Message) -> int:

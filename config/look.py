@@ -95,8 +95,38 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _page("Plans", "workspace_premium", "billing_plan", "billing.view_plan"),
+                    _page("Credit prices", "sell", "billing_credittier",
+                          "billing.view_credittier"),
                     _page("Entitlements", "verified_user", "billing_entitlement",
                           "billing.view_entitlement"),
+                ],
+            },
+            {
+                "title": "Payments",
+                "separator": True,
+                "items": [
+                    _page("Orders", "shopping_cart", "billing_order", "billing.view_order"),
+                    _page("Payments", "payments", "billing_payment", "billing.view_payment"),
+                    _page("Top-ups", "autorenew", "billing_topup", "billing.view_topup"),
+                    _page("Demo subscriptions", "science", "billing_demosubscription",
+                          "billing.view_demosubscription"),
+                ],
+            },
+            {
+                "title": "At Stripe",
+                "separator": True,
+                "items": [
+                    _page("Subscriptions", "event_repeat", "djstripe_subscription",
+                          "djstripe.view_subscription"),
+                    _page("Invoices", "receipt_long", "djstripe_invoice",
+                          "djstripe.view_invoice"),
+                    _page("Refunds", "undo", "djstripe_refund", "djstripe.view_refund"),
+                    _page("Disputes", "gavel", "djstripe_dispute", "djstripe.view_dispute"),
+                    _page("Customers", "contacts", "billing_customer",
+                          "billing.view_customer"),
+                    _page("Events", "notifications", "djstripe_event", "djstripe.view_event"),
+                    _page("Webhooks", "webhook", "djstripe_webhookendpoint",
+                          "djstripe.view_webhookendpoint"),
                 ],
             },
             {

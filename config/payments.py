@@ -58,6 +58,7 @@ def settings(*, debug: bool) -> dict[str, Any]:
         "CREDITS_LEAST": env.whole("CREDITS_LEAST", 5, least=1, most=1_000_000),
         "CREDITS_MOST": env.whole("CREDITS_MOST", 10_000, least=1, most=1_000_000),
         "PAST_DUE_GRACE_DAYS": env.whole("PAST_DUE_GRACE_DAYS", 7, most=60),
+        "LOW_BALANCE_CREDITS": env.whole("LOW_BALANCE_CREDITS", 1, most=1_000_000),
         # dj-stripe warns of another host whenever DEBUG is off; ours is named on purpose.
         "SILENCED_SYSTEM_CHECKS": ["djstripe.W002"],
     }

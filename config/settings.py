@@ -242,6 +242,7 @@ CURRENCY: str
 CREDITS_LEAST: int
 CREDITS_MOST: int
 PAST_DUE_GRACE_DAYS: int
+LOW_BALANCE_CREDITS: int
 
 # --- The proxy --------------------------------------------------------------------------------
 PUBLIC_URL = env.url("PUBLIC_URL", f"http://127.0.0.1:{env.whole('PORT', 8000, most=65535)}")

@@ -8,13 +8,14 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from accounts import limits
 from accounts.views import headless, oidc
+from billing import front, webhooks
 from common import pages
 
 # Staff sign in as everybody does, under the same limits; see accounts.staff for the rest.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
-    path("", pages.home, name="home"),
+    path("", front.home, name="home"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("_allauth/app/v1/account/phone", pages.no_such_address),  # allauth's fails: no telephones
@@ -32,11 +33,13 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("dashboard/", include("usage.page_urls")),
     path("dashboard/", include("accounts.page_urls")),
+    path("dashboard/", include("billing.page_urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("billing.urls")),
     path("api/", include("usage.urls")),
     path("api/", include("proxy.urls")),
     re_path(r"^api/", pages.api_not_found),
+    path("stripe/webhook/<uuid:uuid>/", webhooks.receive, name="stripe-webhook"),
 ]
 
 handler400 = pages.bad_request

@@ -3,6 +3,9 @@
 Brings up servers, database, demo data, then web, worker and beat; prints the ready line, a login,
 a key and a curl line; keeps it all running; stops all of it on SIGINT, SIGTERM or SIGHUP and then
 exits 0. Exits 1 with a sentence when it can't start, or when a program keeps dying.
+
+With ``STRIPE_FAKE=true`` payments are on, and go to the project's own fake Stripe, which is
+started beside the servers.
 """
 
 import http.client
@@ -14,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from devtools import fake_stripe
 from devtools.embedded import EmbeddedError, free_port
 from devtools.environment import SHARED, BadValue, flag, given, project_environment, whole
 from devtools.home import Busy, Home
@@ -93,10 +97,13 @@ def run(home: Home, signals: StopSignals) -> None:
         web, *others = programs(env, home, workers)
         supervisor.start(web)
         demo = preparation.seed()  # meanwhile the web process loads
+        if fake_stripe.wanted(env):
+            preparation.sync_plans()
         supervisor.wait(lambda: is_ready(env), READY_SECONDS, "the web process")
         for service in others:  # last, because they would slow the first page down
             supervisor.start(service)
-        announce(env["PORT"], demo, debug=flag(env, "DEBUG", True))
+        stripe = env["STRIPE_API_HOST"] if fake_stripe.wanted(env) else ""
+        announce(env["PORT"], demo, debug=flag(env, "DEBUG", True), stripe=stripe)
         keep_running(supervisor, watching=flag(env, "DEBUG", True))
     except Stopped:
         note("stopping (Ctrl-C once more: without waiting for open streams)")
@@ -161,13 +168,15 @@ def is_ready(env: Mapping[str, str]) -> bool:
         connection.close()
 
 
-def announce(port: str, demo: Demo | None, *, debug: bool) -> None:
+def announce(port: str, demo: Demo | None, *, debug: bool, stripe: str = "") -> None:
     """The ready line, and all that a newcomer needs to see a call being billed.
 
-    The demo user is staff with DEBUG alone.
+    The demo user is staff with DEBUG alone. ``stripe`` is the fake's address.
     """
     address = f"http://127.0.0.1:{port}"
     say(f"Farebox is ready: {address}")
+    if stripe:
+        say(fake_stripe.announcement(stripe))
     if demo is None:
         return
     message = {"role": "user", "content": "Hello"}

@@ -261,6 +261,17 @@ def own_socket_folder(folder: Path, user: OsUser | None) -> None:
     folder.chmod(0o700)
 
 
+def is_free(port: int) -> bool:
+    """Whether a server could listen there; a port whose connections only linger counts as free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

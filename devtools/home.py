@@ -75,9 +75,16 @@ class Home:
 
     def secret_key(self) -> str:
         """The key kept here since the first start; made then."""
-        path = self.path / "secret_key"
+        return self._kept("secret_key", secrets.token_urlsafe(60))
+
+    def stripe_key(self) -> str:
+        """The same for the fake Stripe, in the shape of a test key."""
+        return self._kept("stripe_key", f"sk_test_{secrets.token_hex(24)}")
+
+    def _kept(self, name: str, new: str) -> str:
+        path = self.path / name
         if not path.exists():
-            write_private(path, secrets.token_urlsafe(60))
+            write_private(path, new)
         return path.read_text()
 
 

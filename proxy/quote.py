@@ -53,7 +53,7 @@ def quote(*, user: User, key: ApiKey | None, raw: bytes) -> Quote:
                 metadata={},
                 worst=worst,
                 lease=timedelta(seconds=1),
-                top_up_url=settings.PUBLIC_URL,
+                top_up_url=f"{settings.PUBLIC_URL}/dashboard/billing/",
             )
             transaction.set_rollback(True)
         held, output = begun.held, begun.output_tokens

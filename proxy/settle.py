@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from accounts import events
 from accounts.presented import Presented
+from billing import nudges
 from common.errors import FareboxError, Unavailable
 from common.ids import uuid7
 from proxy.call import Call
@@ -78,7 +79,7 @@ async def begin(pool: Pool, call: Call, credential: Presented) -> calls.Begun:
                     metadata=metadata,
                     worst=request.worst,
                     lease=timedelta(seconds=settings.HOLD_LEASE_SECONDS),
-                    top_up_url=settings.PUBLIC_URL,
+                    top_up_url=f"{settings.PUBLIC_URL}/dashboard/billing/",
                 )
         except _AWAY as error:
             if attempt == 2 or isinstance(error, PoolTimeout):
@@ -124,6 +125,8 @@ async def finish(
             return None
         else:
             events.hint(done.user)
+            if done.crossed:
+                nudges.top_up(done.user)
             _learn(ratios, call, usage, status, estimated)
             log.info("call", **_facts(call, status, error, usage, estimated, done))
             return done

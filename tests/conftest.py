@@ -25,6 +25,8 @@ import psycopg
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate
 from django.test.utils import override_settings, setup_databases, teardown_databases
 from psycopg.conninfo import make_conninfo
@@ -63,6 +65,7 @@ def django_db_setup(
             aliases={"default": False},  # not serialized
             keepdb=django_db_keepdb and not django_db_createdb,
         )
+        _record_djstripe()
         with connection.cursor() as cursor:
             name = connection.ops.quote_name(_test_database())
             cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
@@ -74,6 +77,17 @@ def django_db_setup(
     if not django_db_keepdb:
         with django_db_blocker.unblock():
             teardown_databases(made, verbosity=0)
+
+
+def _record_djstripe() -> None:
+    """As ``install_djstripe`` does: the tables are there, so its real migrations are applied."""
+    recorder = MigrationRecorder(connection)
+    recorder.migration_qs.filter(app="djstripe").delete()
+    with override_settings(MIGRATION_MODULES={}):
+        real = MigrationLoader(None).disk_migrations
+    for app, name in real:
+        if app == "djstripe":
+            recorder.record_applied(app, name)
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +130,7 @@ def _plant() -> None:
     with connection.cursor() as cursor:
         cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
     import_module("billing.migrations.0002_plans").make_plans(apps, None)
+    import_module("billing.migrations.0005_price_of_pro").give_pro_a_price(apps, None)
 
 
 def _plant_after_flush(**_: Any) -> None:

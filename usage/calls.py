@@ -39,13 +39,14 @@ class Begun:
 @dataclass(frozen=True)
 class Finished:
     """How a call ended, microcredits. ``repeated``: it had ended before; this is that result.
-    ``user`` is the id of whoever made it."""
+    ``user`` is the id of whoever made it; ``crossed``: it has made their wallet low."""
 
     spent: int
     returned: int
     written_off: int
     repeated: bool
     user: int
+    crossed: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,10 @@ def begin(
     )
 
 
+def _finished(row: Sequence[Any]) -> Finished:
+    return Finished(*row[:5], crossed=bool(row[5]))
+
+
 @verb
 def finish(
     *,
@@ -142,7 +147,7 @@ def finish(
             "error": error,
             "first_event_ms": first_event_ms,
         },
-        lambda row: Finished(*row),
+        _finished,
         lambda finished: finished.user,
     )
 
@@ -201,8 +206,9 @@ def _refusal(
             )
         case "frozen":
             return WalletFrozen(
-                f"The wallet owes {format_credits(detail)} credits after a refund or dispute and "
-                f"is frozen until they are paid: {top_up_url}."
+                f"A refunded or disputed payment was already spent: {format_credits(detail)} "
+                "credits are owed, and the wallet is frozen until they are settled. Buy credits "
+                f"at {top_up_url} to settle them."
             )
         case "quota":
             return InsufficientCredits(

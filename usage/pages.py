@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from billing.models import Entitlement
+from common.money import format_credits
 from usage.state import state_of
 
 
@@ -22,6 +23,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "state": state,
         "status": Entitlement.Status(state.plan.status).label,
+        "available": format_credits(state.balance.available),
         "credit_name": settings.CREDIT_NAME,
     }
     return render(request, "usage/overview.html", context)

@@ -6,6 +6,7 @@ connection is held while a network is waited on. ``asking()`` turns what can go 
 errors of the contract.
 """
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,12 @@ class Client(stripe.HTTPXClient):
     def request(self, *args: Any, **kwargs: Any) -> Any:
         give_connections_back()
         return super().request(*args, **kwargs)
+
+    def _get_request_args_kwargs(self, *args: Any, **kwargs: Any) -> Any:
+        """Stripe's own hands httpx the body in a way that httpx warns of."""
+        where, named = super()._get_request_args_kwargs(*args, **kwargs)
+        body = named.pop("data", None)
+        return where, named | {"content": body or None}
 
 
 def give_connections_back() -> None:
@@ -53,11 +60,13 @@ def api() -> stripe.StripeClient:
 
 @cache
 def _api(process: int, key: str, host: str, seconds: int) -> stripe.StripeClient:
+    client = Client(timeout=seconds, allow_sync_methods=True)
+    atexit.register(client.close)
     return stripe.StripeClient(
         key,
         stripe_version=settings.STRIPE_API_VERSION,
         base_addresses={"api": host},
-        http_client=Client(timeout=seconds, allow_sync_methods=True),
+        http_client=client,
         max_network_retries=1,  # safe: stripe-python sends an idempotency key with every POST
     )
 
@@ -76,20 +85,20 @@ def asking(what: str) -> Iterator[None]:
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         log.error("Stripe refuses our key", asked=what, error=type(error).__name__)
         raise StripeUnavailable(
-            "Payments are not available now; nothing was paid. The operator has to look at "
+            "Payments are not available now. The operator has to look at "
             "this deployment's Stripe key."
         ) from None
     except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
         log.error("Stripe refuses a request", asked=what, code=error.code, param=_param(error),
                   request=error.request_id)  # fmt: skip
         raise StripeRefused(
-            "Stripe did not accept this; nothing was paid. If it happens again, tell the operator."
+            "Stripe did not accept this. If it happens again, tell the operator."
         ) from error
     except stripe.StripeError as error:
         log.warning("Stripe is not available", asked=what, error=type(error).__name__,
                     status=error.http_status)  # fmt: skip
         raise StripeUnavailable(
-            "Stripe can't be reached now; nothing was paid. Try again in a moment."
+            "Stripe can't be reached now. Try again in a moment; nothing is paid twice."
         ) from error
 
 

@@ -2,28 +2,29 @@
 
 Events come late, twice and in any order, so an event only says which object to look at:
 ``refresh`` asks Stripe for it as it is now. Two that refresh one object at once could still write
-in the wrong order. No lock is held while Stripe is asked; instead a row is written only if nobody
-wrote it since before the question (compare and swap on ``djstripe_updated``), and asked for again
-if somebody did. What is kept was therefore asked for after the one kept before it.
+in the wrong order. No lock is held while Stripe is asked; instead each row keeps when it was asked
+for (``djstripe_updated``, by the database's clock), and an answer that was asked for earlier is
+dropped. Whatever happens at Stripe is followed by a question, so what is kept in the end is the
+answer to one that was asked after the last change.
 
 dj-stripe's own sync is not used: it asks Stripe inside transactions, writes without that look, and
 keeps the secret key in a table.
 """
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import stripe
 from django.db import IntegrityError, models, transaction
 from djstripe.fields import StripeForeignKey
+from djstripe.models import Customer
 from djstripe.models.base import StripeModel
 
-from billing.errors import StripeUnavailable
 from billing.gateway.client import api, asking
+from billing.gateway.moments import moment
 
-TRIES = 8
 _NOT_FROM_STRIPE = {"subscriber", "date_purged", "stripe_data"}
 
 M = TypeVar("M", bound=StripeModel)
@@ -52,46 +53,66 @@ def fetch(kind: str, id: str, expand: Sequence[str] = ()) -> dict[str, Any]:
     """
     with asking(f"retrieve {kind}"):
         answer = api().raw_request("get", _PATHS[kind] + id, expand=list(expand))
-    return dict(json.loads(answer.data))
+    return dict(json.loads(answer.body))
 
 
 def refresh(model: type[M], id: str, expand: Sequence[str] = ()) -> M:
     """Ask for an object and keep it. Must be called outside transactions."""
-    for _ in range(TRIES):
-        seen = _version(model, id)
-        row = _swap(model, fetch(_kind(model), id, expand), seen)
-        if row is not None:
-            return row
-    raise StripeUnavailable("This changes too quickly now. Try again in a moment.")
+    row = refresh_if(model, id, lambda _data: True, expand)
+    assert row is not None
+    return row
+
+
+def refresh_if(
+    model: type[M], id: str, wanted: Callable[[dict[str, Any]], Any], expand: Sequence[str] = ()
+) -> M | None:
+    """The same, but keep it only if it is ``wanted``: an account of Stripe's may have customers
+    that are not ours. ``None`` when it is not."""
+    asked = moment()
+    data = fetch(_kind(model), id, expand)
+    if not wanted(data):
+        return None
+    _bring_customer(model, data)
+    return _write(model, data, asked)
+
+
+def _bring_customer(model: type[StripeModel], data: dict[str, Any]) -> None:
+    """The row of the customer that an object's row can't be without."""
+    names = {field.name for field in model._meta.concrete_fields if not field.null}
+    if "customer" in names and _present(Customer, data.get("customer")) is None:
+        value = data["customer"]
+        refresh(Customer, value["id"] if isinstance(value, dict) else value)
 
 
 def keep(model: type[M], data: dict[str, Any]) -> M:
     """Keep an object that Stripe has just made for us, unless somebody has kept it since: that
     one is as new or newer."""
-    return _swap(model, data, None) or model.objects.get(id=data["id"])
+    return _write(model, data, datetime.fromtimestamp(data["created"], UTC))
 
 
 def _kind(model: type[StripeModel]) -> str:
     return str(getattr(model.stripe_class, "OBJECT_NAME", ""))
 
 
-def _version(model: type[M], id: str) -> datetime | None:
-    return model.objects.filter(id=id).values_list("djstripe_updated", flat=True).first()
-
-
-def _swap(model: type[M], data: dict[str, Any], seen: datetime | None) -> M | None:
+def _write(model: type[M], data: dict[str, Any], asked: datetime) -> M:
+    """The row as it is now: of ``data``, or of what was asked for later."""
     try:
         with transaction.atomic():
             row = model.objects.select_for_update(of=("self",)).filter(id=data["id"]).first()
-            if (row.djstripe_updated if row else None) != seen:
-                return None
+            if row is not None and row.djstripe_updated > asked:
+                return row
             row = row or model()
             for name, value in record(model, data).items():
                 setattr(row, name, value)
             row.save()
+            # Saving puts the time of writing there.
+            row.djstripe_updated = asked
+            model.objects.filter(pk=row.pk).update(djstripe_updated=asked)
             return row
-    except IntegrityError:  # made by another meanwhile
-        return None
+    except IntegrityError:
+        if not model.objects.filter(id=data["id"]).exists():
+            raise
+        return _write(model, data, asked)  # made by another meanwhile
 
 
 def record(model: type[StripeModel], data: dict[str, Any]) -> dict[str, Any]:

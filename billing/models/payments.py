@@ -82,6 +82,7 @@ class Order(models.Model):
     amount = models.PositiveIntegerField()
     currency = models.CharField(max_length=3)
     demo = models.BooleanField(default=False)
+    key = models.CharField(max_length=255, blank=True, help_text="the caller's Idempotency-Key")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     stripe_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     url = models.TextField(blank=True, help_text="where it is paid, while it is open")
@@ -99,6 +100,17 @@ class Order(models.Model):
                 condition=models.Q(kind="plan", plan__isnull=False, quantity__isnull=True)
                 | models.Q(kind__in=["credits", "top_up"], plan__isnull=True, quantity__gt=0),
                 name="billing_order_of_a_kind",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "key"],
+                condition=~models.Q(key=""),
+                name="billing_order_one_a_key",
+            ),
+            # This prevents two Checkout pages for plans at once, and so two subscriptions.
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=models.Q(kind="plan", state="open"),
+                name="billing_order_one_open_plan",
             ),
             # This prevents two automatic top-ups at once.
             models.UniqueConstraint(
@@ -119,7 +131,8 @@ class Payment(models.Model):
     ``object_id`` is the invoice's (a plan's period), the Checkout session's (credits), the payment
     intent's (a top-up), or the demo order's; the ledger's key is made of it. ``paid`` is minor
     units of ``currency``; ``granted`` and ``revoked`` are microcredits. ``revoked`` is what refunds
-    and disputes have undone up to now; ``revision`` counts the changes of it.
+    and disputes have undone up to now; ``revision`` counts the changes of it. ``looked_at`` is when
+    Stripe was asked for what is written here, so that an earlier answer never replaces a later one.
     """
 
     class Kind(models.TextChoices):
@@ -139,6 +152,7 @@ class Payment(models.Model):
     granted = models.BigIntegerField(default=0)
     revoked = models.BigIntegerField(default=0)
     revision = models.PositiveIntegerField(default=0)
+    looked_at = models.DateTimeField(null=True, blank=True)
     refunded = models.PositiveIntegerField(default=0, help_text="minor units")
     disputed = models.PositiveIntegerField(default=0, help_text="minor units, open or lost")
     period_start = models.DateTimeField(null=True, blank=True)

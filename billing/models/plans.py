@@ -104,6 +104,17 @@ class PlanPrice(models.Model):
         return f"{self.plan} at {self.amount} {self.currency} ({self.stripe_id})"
 
 
+class Setup(models.Model):
+    """What ``sync_plans`` made at Stripe besides products and prices, by name: ``portal`` is the
+    customer portal's configuration."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    stripe_id = models.CharField(max_length=255)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.stripe_id}"
+
+
 class Entitlement(models.Model):
     """The plan a user has now. Nobody without a row here is left out: the default plan holds.
 

@@ -11,8 +11,12 @@ class TopUp(models.Model):
     """Buy ``quantity`` credits when less than ``threshold`` (microcredits) is available, at most
     ``monthly_cap`` credits a calendar month (UTC). Written by ``billing.topup`` alone.
 
-    A decline counts ``failures`` and waits until ``next_try_at``; an order that needs the user's
-    authentication waits for them.
+    A decline counts ``failures``, once an order (``counted`` is the last one), and waits until
+    ``next_try_at``, which also keeps others away while one process is at it. An order that needs
+    the user's authentication waits for them.
+
+    Those without a top-up get a mail when their wallet is low, unless ``low_balance_mail`` is off;
+    ``low_attended`` is the ``low_since`` of the wallet that was looked at last.
     """
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="top_up")
@@ -23,6 +27,10 @@ class TopUp(models.Model):
     failures = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True, blank=True)
     failure = models.CharField(max_length=200, blank=True)
+    counted = models.UUIDField(null=True, blank=True)
+    low_balance_mail = models.BooleanField(default=True)
+    low_attended = models.DateTimeField(null=True, blank=True)
+    low_mailed_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -2,6 +2,13 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from tests.billing.stripe_world import (  # noqa: F401  fixtures
+    delivering,
+    fake_stripe,
+    plans,
+    stripe_process,
+    stripe_server,
+)
 
 
 @pytest.fixture

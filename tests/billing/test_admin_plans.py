@@ -6,21 +6,25 @@ from django.contrib.admin.models import LogEntry
 from billing import entitlements
 from billing.models import Plan
 from tests.admin_pages import token_on
+from tests.billing.staff import do, page_of, subscribe
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("clean_books")
 
 
 def form_of(admin, path):
     """What a browser would send back of an admin's form, as it is."""
     fields = {}
-    for name, value in admin.get(path).context["adminform"].form.initial.items():
-        if value not in (None, False):
-            fields[name] = ",".join(value) if isinstance(value, list) else value
+    form = admin.get(path).context["adminform"].form
+    for name, value in form.initial.items():
+        if value in (None, False) or name not in form.fields:
+            continue
+        fields[name] = ",".join(value) if isinstance(value, list) else form[name].value()
     return fields
 
 
 @pytest.fixture
-def pro():
+def pro(clean_books):
+    Plan.objects.filter(slug="pro").update(price=900)
     return Plan.objects.get(slug="pro")
 
 
@@ -45,7 +49,8 @@ def test_there_is_always_one_default_plan(admin, pro):
     assert "always one default plan" in response.content.decode()
     path = f"/admin/billing/plan/{pro.pk}/change/"
     sent = form_of(admin, path) | {"monthly_allowance": "100", "is_default": "on"}
-    response = admin.post(path, sent)
+    assert "it is free" in admin.post(path, sent).content.decode()
+    response = admin.post(path, sent | {"price": ""})
     assert response.status_code == 302, response.context["adminform"].form.errors
     assert list(Plan.objects.filter(is_default=True)) == [pro]
 
@@ -83,3 +88,43 @@ def test_entitlements_are_read_only(admin, user, pro):
     assert admin.post(f"{base}/change/", {"status": "canceled"}).status_code == 403
     assert admin.post(f"{base}/delete/", {"post": "yes"}).status_code == 403
     assert admin.get("/admin/billing/entitlement/add/").status_code == 403
+
+
+def test_a_price_is_typed_as_money(admin, pro):
+    path = f"/admin/billing/plan/{pro.pk}/change/"
+    assert 'value="9.00"' in admin.get(path).content.decode()
+    sent = form_of(admin, path) | {"price": "12.5", "trial_days": "", "trial_allowance": "2"}
+    assert admin.post(path, sent).status_code == 302
+    pro.refresh_from_db()
+    assert (pro.price, pro.trial_days, pro.trial_allowance) == (1250, 0, 2_000_000)
+    for wrong in ("0", "-1", "9.001", "1,000", "9 USD", "1e3"):
+        assert admin.post(path, sent | {"price": wrong}).status_code == 200, wrong
+
+
+def test_a_new_price_says_what_it_does(delivering, admin, user):
+    row = subscribe(delivering, user)
+    pro = Plan.objects.get(slug="pro")
+    path = page_of(pro)
+    assert "in line" in admin.get("/admin/billing/plan/").content.decode()
+    page = admin.post(path, form_of(admin, path) | {"price": "12"}, follow=True).content.decode()
+    assert "Stripe does not know of this yet" in page
+    assert "One user subscribes to Pro at another price" in page
+    assert "not in line" in admin.get("/admin/billing/plan/").content.decode()
+    do(admin, page_of(pro, "sync"))
+    page = admin.get(path).content.decode()
+    assert "New subscribers pay this price." in page
+    assert "$12.00 a month, for new subscribers, 0 subscribed" in page
+    assert "$9.00 a month, older, 1 subscribed" in page
+    assert "an older price" in admin.get(page_of(row)).content.decode()
+
+
+def test_credit_tiers_show_what_they_come_to_and_warn(admin):
+    base = "/admin/billing/credittier/"
+    for quantity, price in (("100", "0.09"), ("1000", "0.095")):
+        sent = {"from_quantity": quantity, "price": price}
+        page = admin.post(f"{base}add/", sent, follow=True).content.decode()
+    assert "$45.00" in page
+    assert "From 1,000 credits on one costs 0.0950, more than below (0.0900)." in page
+    for wrong in ({"from_quantity": "0"}, {"from_quantity": "10001"}, {"price": "0"}):
+        sent = {"from_quantity": "7", "price": "0.1"} | wrong
+        assert admin.post(f"{base}add/", sent).status_code == 200, wrong

@@ -8,7 +8,11 @@ pytestmark = pytest.mark.django_db
 
 
 def test_plans_for_sale_need_no_key(client):
-    Plan.objects.filter(slug="pro").update(allowed_models=["demo"], quota_tokens=7)
+    Plan.objects.filter(slug="free").update(description="")
+    Plan.objects.filter(slug="pro").update(
+        allowed_models=["demo"], quota_tokens=7, description="For work.", price=900,
+        trial_days=7, trial_allowance=2_000_000,
+    )  # fmt: skip
     response = client.get("/api/plans")
     assert response.status_code == 200
     assert response.json() == {
@@ -16,6 +20,10 @@ def test_plans_for_sale_need_no_key(client):
             {
                 "slug": "free",
                 "name": "Free",
+                "description": "",
+                "price": None,
+                "trial_days": 0,
+                "trial_allowance": "0.000000",
                 "metering": "credits",
                 "monthly_allowance": "1.000000",
                 "quota_requests": None,
@@ -29,6 +37,10 @@ def test_plans_for_sale_need_no_key(client):
             {
                 "slug": "pro",
                 "name": "Pro",
+                "description": "For work.",
+                "price": {"amount": 900, "currency": "usd"},
+                "trial_days": 7,
+                "trial_allowance": "2.000000",
                 "metering": "credits",
                 "monthly_allowance": "100.000000",
                 "quota_requests": None,

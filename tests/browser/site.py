@@ -87,6 +87,11 @@ class Site(Farebox):
             self._worker.wait(30)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What its processes were started with."""
+        return dict(self._environment)
+
+    @property
     def worker_log(self) -> str:
         return self._log.with_name("worker.log").read_text(errors="replace")
 

@@ -40,7 +40,7 @@ async def ask(path, pieces, declared=None):
         sent.append(message)
 
     headers = [] if declared is None else [(b"content-length", declared)]
-    bounded = BoundedBodies(app, most=MOST, less={"/less": LESS})
+    bounded = BoundedBodies(app, most=MOST, less={"/less": LESS, "/beneath/": LESS})
     await bounded({"type": "http", "path": path, "headers": headers}, receive, send)
     start, body = sent
     return start["status"], body["body"], taken
@@ -49,10 +49,14 @@ async def ask(path, pieces, declared=None):
 async def test_what_fits_is_read():
     assert await ask("/", [b"x" * 60, b"x" * 40], b"100") == (200, b"100", 2)
     assert await ask("/less", [b"x" * 10]) == (200, b"10", 1)
+    assert await ask("/less/x", [b"x" * 100]) == (200, b"100", 1)
     assert await ask("/", [b""]) == (200, b"0", 1)
 
 
-@pytest.mark.parametrize(("path", "declared"), [("/", b"101"), ("/less", b"11"), ("/", b"9" * 40)])
+@pytest.mark.parametrize(
+    ("path", "declared"),
+    [("/", b"101"), ("/less", b"11"), ("/beneath/x/", b"11"), ("/", b"9" * 40)],
+)
 async def test_what_says_it_is_too_long_is_refused_unread(path, declared):
     status, body, taken = await ask(path, [b"x"], declared)
     assert (status, taken) == (413, 0)

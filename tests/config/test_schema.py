@@ -19,7 +19,9 @@ def schema():
 def test_every_address_is_described(schema):
     expected = {"/api/me", "/api/calls", "/api/calls/{call_id}", "/api/transfers", "/api/usage",
                 "/api/plans", "/api/quote", "/api/keys", "/api/keys/{key_id}", "/api/backup",
-                "/api/account", "/api/account/export", "/api/ws-ticket"}  # fmt: skip
+                "/api/account", "/api/account/export", "/api/ws-ticket",
+                "/api/billing/subscription", "/api/billing/invoices", "/api/billing/checkout",
+                "/api/billing/credits", "/api/billing/portal"}  # fmt: skip
     assert expected <= set(schema["paths"])
 
 
@@ -43,7 +45,8 @@ def test_what_takes_a_person_asks_for_no_key(schema):
     }
     assert found == {
         "post /api/keys", "delete /api/keys/{key_id}", "put /api/backup", "delete /api/backup",
-        "get /api/account/export", "delete /api/account",
+        "get /api/account/export", "delete /api/account", "post /api/billing/portal",
+        "put /api/billing/top-up",
     }  # fmt: skip
 
 

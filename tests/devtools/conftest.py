@@ -56,7 +56,7 @@ def supervisor(place: Path, said: list[str], signals: StopSignals) -> Iterator[S
     supervisor = Supervisor(said.append, signals, Register(place / "children.json"))
     yield supervisor
     signals.impatient = True
-    supervisor.stop(["a"], ["b"], ["valkey"], ["postgres"])
+    supervisor.stop(["a"], ["b"], ["stripe", "valkey"], ["postgres"])
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -83,7 +84,9 @@ def read_until(dev, beginning):
 
 
 def test_migrations_are_shown_before_the_ready_line(dev):
+    assert "farebox: making dj-stripe's tables" in dev.lines
     assert "farebox: migrating the database" in dev.lines
+    assert not any(line.startswith("  Applying djstripe.") for line in dev.lines)
     assert any(line.startswith("  Applying ledger.0001") for line in dev.lines)
 
 
@@ -135,6 +138,36 @@ def test_ctrl_c_stops_everything_and_manage_then_brings_its_own(dev):
     alone = run("manage", "reconcile", env=dev.env)
     assert alone.returncode == 0, alone.stderr
     assert not (Path(dev.env["FAREBOX_HOME"]) / "postgres" / "postmaster.pid").exists()
+
+
+def test_with_the_fake_stripe_a_payment_arrives(dev, eventually):
+    """On the same home, once the first bin/dev has left it."""
+    if dev.process.poll() is None:
+        dev.process.send_signal(signal.SIGINT)
+        dev.process.communicate(timeout=60)
+    fake = start(dev.env | {"STRIPE_FAKE": "true"})
+    try:
+        assert not any("Applying" in line for line in fake.lines)
+        stripe = read_until(fake, "fake Stripe: ").split()[2]
+        key = read_until(fake, "Demo key: ").split()[-1]
+        with httpx.Client(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
+
+            def posted():
+                return Decimal(client.get(f"{fake.address}/api/me").json()["balance"]["posted"])
+
+            before = posted()
+            credits = {"quantity": 100}
+            page = client.post(f"{fake.address}/api/billing/credits", json=credits).json()["url"]
+            assert page.startswith(f"{stripe}/c/pay/")
+            card = {"number": "4242 4242 4242 4242", "expiry": "12/34", "cvc": "123"}
+            done = client.post(page, data=card)
+            assert done.headers["Location"].startswith(f"{fake.address}/")
+            eventually(lambda: posted() == before + 100)
+        assert run("manage", "sync_plans", "--dry-run", env=dev.env).returncode == 0
+    finally:
+        fake.process.send_signal(signal.SIGINT)
+        out, _ = fake.process.communicate(timeout=60)
+    assert out.endswith("farebox: stopped\n")
 
 
 def test_a_database_that_is_not_there_is_said(place):

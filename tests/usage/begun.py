@@ -62,13 +62,14 @@ def finish(
     usage: dict[str, Any] | None = TOKENS,
     **options: Any,
 ) -> SimpleNamespace:
-    """Finish a call at ``charge`` microcredits; how it ended, and nothing of whose it was."""
+    """Finish a call at ``charge`` microcredits; how it ended, and nothing of whose it was, nor of
+    its wallet."""
     params = {
         "call": call, "status": status, "charge": charge, "cost": 7, "usage": json.dumps(usage),
         "estimated": False, "error": "", "first_event_ms": 12,
     } | options  # fmt: skip
     row = _row(FINISH, params, conn)
-    del row.owner
+    del row.owner, row.crossed
     return row
 
 

@@ -160,6 +160,10 @@ BEGIN
         v_least := CASE WHEN p_exact THEN output_tokens ELSE least(p_floor, output_tokens) END;
         IF affordable < v_least THEN
             outcome := CASE WHEN v_budget < available THEN 'key_cap' ELSE 'insufficient' END;
+            IF outcome = 'insufficient' AND a.low_since IS NULL AND available < a.low_mark THEN
+                -- Credits that expired made it low, and now somebody wants some.
+                UPDATE ledger_account SET low_since = v_now WHERE id = v_wallet;
+            END IF;
             available := v_budget;
             affordable := greatest(affordable, 0);
             needed := ceil(0.000001

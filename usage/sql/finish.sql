@@ -38,7 +38,9 @@ BEGIN
     IF v_more > 0 THEN
         v_part := least(v_more, CASE WHEN a.owed > 0 THEN 0 ELSE a.posted - a.held END);
         IF v_part > 0 THEN
-            UPDATE ledger_account SET posted = posted - v_part WHERE id = a.id;
+            UPDATE ledger_account SET posted = posted - v_part,
+                low_since = ledger__low(low_since, low_mark, posted - v_part - held)
+                WHERE id = a.id;
             PERFORM ledger__transfer(
                 a.id, ledger__system('revenue'), v_part, 'adjustment', v_key, p_hold => h.id,
                 p_metadata => jsonb_build_object('call', h.id, 'lots',
@@ -78,12 +80,13 @@ END $$;
 -- p_charge is what the call costs the user, p_cost what it costs the operator (microcredits).
 -- p_usage: {"input", "cached", "cache_write", "cache_write_1h", "output"}, tokens; input counts
 -- the cached ones too, and what is missing is none. Called again for an ended call it answers the first result, but for a
--- swept one, whose usage it sets right.
+-- swept one, whose usage it sets right. crossed: this has made the wallet low (ledger__low);
+-- NULL is no.
 CREATE OR REPLACE FUNCTION usage_finish(
     p_call uuid, p_status text, p_charge bigint, p_cost bigint, p_usage jsonb,
     p_estimated boolean, p_error text, p_first_event_ms int,
     OUT spent bigint, OUT returned bigint, OUT written_off bigint, OUT repeated boolean,
-    OUT owner bigint
+    OUT owner bigint, OUT crossed boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
     h ledger_hold;
@@ -124,6 +127,7 @@ BEGIN
                 jsonb_build_object('call', h.id, 'model', m ->> 'model'));
             c.spent := e.taken;
             c.written_off := e.written_off;
+            crossed := e.crossed;
         ELSE
             c := usage__late(h, c, v_charge);
             DELETE FROM usage_call WHERE id = p_call;

@@ -1,99 +1,32 @@
-"""Plans, what each user may do, and the user's page with plan, wallet and the grant of credits."""
+"""The user's page: plan and subscription, wallet and what was paid; credits are granted here, and
+plans assigned and taken back."""
 
 from datetime import UTC, datetime, time
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
-from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from accounts.admin import UserAdmin, users_whose_email_begins
+from accounts.admin import UserAdmin
 from accounts.models import User
 from billing import entitlements
+from billing.admin.shown import LINK
+from billing.admin.standing import frozen, paid, subscriptions, top_up
 from billing.models import Allowance, Entitlement, Plan
-from common.admin import (
-    ConfirmedForm,
-    CreditsFormField,
-    ReadOnlyAdmin,
-    confirm,
-    credits,
-    link_to,
-    reason_field,
-)
+from common.admin import ConfirmedForm, confirm, link_to, reason_field
 from common.money import format_credits
 from ledger import verbs
 from ledger.forms import GrantForm
 from ledger.models import Account
-
-STATUSES = {
-    "active": "success", "trialing": "info", "past due": "warning", "canceled": "danger",
-    "inactive": "danger",
-}  # fmt: skip
-
-
-class PlanForm(forms.ModelForm):
-    """Amounts are typed as credits; there is always exactly one default plan."""
-
-    monthly_allowance = CreditsFormField(help_text="credits a period, such as 100 or 0.5")
-
-    def clean_is_default(self) -> bool:
-        wanted = bool(self.cleaned_data["is_default"])
-        if self.instance.is_default and not wanted:
-            raise forms.ValidationError(
-                "There is always one default plan; make another plan the default instead."
-            )
-        return wanted
-
-    def _get_validation_exclusions(self) -> set[str]:
-        """Not "one default plan": saving one as the default takes it from the other."""
-        usual = super()._get_validation_exclusions()  # type: ignore[misc]
-        return {*usual, "is_default"}
-
-
-@admin.register(Plan)
-class PlanAdmin(ModelAdmin):
-    """What the operator sells. Plans are taken off sale, not deleted: users have them."""
-
-    form = PlanForm
-    list_display = ("name", "slug", "metering", "allowance", "requests_per_minute", "open_calls",
-                    "for_sale", "is_default")  # fmt: skip
-    prepopulated_fields: ClassVar[Any] = {"slug": ("name",)}
-    fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("name", "slug", "for_sale", "is_default")}),
-        ("Metering", {"fields": ("metering", "monthly_allowance", "quota_requests",
-                                 "quota_tokens")}),
-        ("Bounds", {
-            "fields": ("requests_per_minute", "open_calls", "max_output_tokens",
-                       "allowed_models"),
-            "description": "What is left empty has no limit.",
-        }),
-    )  # fmt: skip
-    allowance = credits("monthly_allowance", "allowance, credits")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return {} if obj else self.prepopulated_fields
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("slug",) if obj else ()  # programs know a plan by it
-
-    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
-        with transaction.atomic():
-            if obj.is_default:
-                Plan.objects.filter(is_default=True).exclude(pk=obj.pk).update(is_default=False)
-            super().save_model(request, obj, form, change)
 
 
 class AssignPlanForm(ConfirmedForm):
@@ -112,37 +45,17 @@ class AssignPlanForm(ConfirmedForm):
         return f"{self.user.email} is on the plan {plan} from now on ({status})."
 
 
-@admin.register(Entitlement)
-class EntitlementAdmin(ReadOnlyAdmin):
-    """Who has which plan; it is changed on the user's page."""
+class TakeBackForm(ConfirmedForm):
+    """What staff assigned, taken back."""
 
-    ordering = ("-user_id",)
-    list_display = ("owner", "plan_", "status_", "period_end", "grace_until", "updated_at")
-    list_select_related = ("user", "plan")
-    list_filter = ("status", "plan")
-    search_fields = ("user__email",)
-    search_help_text = "how the e-mail address begins"
-    fields = list_display
-    readonly_fields = fields
+    reason = reason_field("Kept in the user's history.")
 
-    @admin.display(description="user")
-    def owner(self, entitlement: Entitlement) -> str:
-        return link_to(entitlement.user)
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
 
-    @admin.display(description="plan")
-    def plan_(self, entitlement: Entitlement) -> str:
-        return link_to(entitlement.plan)
-
-    @display(description="status", label=STATUSES)
-    def status_(self, entitlement: Entitlement) -> str:
-        return entitlement.get_status_display()
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Entitlement], search_term: str
-    ) -> tuple[QuerySet[Entitlement], bool]:
-        if search_term:
-            queryset = queryset.filter(user__in=users_whose_email_begins(search_term))
-        return queryset, False
+    def summary(self) -> str:
+        return f"{self.user.email} has the plan they pay for, or else the default one."
 
 
 @admin.register(User)
@@ -162,12 +75,33 @@ class AccountHolderAdmin(UserAdmin):
         "plan_now",
         "wallet_now",
         "allowance_now",
+        "subscriptions_now",
+        "paid_now",
+        "top_up_now",
         "elsewhere",
     )
-    actions_detail: Any = ("grant_credits", "assign_plan", *UserAdmin.actions_detail)
+    actions_detail: Any = (
+        "grant_credits",
+        "assign_plan",
+        "take_plan_back",
+        *UserAdmin.actions_detail,
+    )
     fieldsets: ClassVar[Any] = (
         UserAdmin.fieldsets[0],
-        ("Plan and wallet", {"fields": ("plan_now", "wallet_now", "allowance_now", "elsewhere")}),
+        (
+            "Plan and wallet",
+            {
+                "fields": (
+                    "plan_now",
+                    "subscriptions_now",
+                    "wallet_now",
+                    "allowance_now",
+                    "paid_now",
+                    "top_up_now",
+                    "elsewhere",
+                )
+            },
+        ),
         *UserAdmin.fieldsets[1:],
     )
 
@@ -198,19 +132,31 @@ class AccountHolderAdmin(UserAdmin):
     def plan_now(self, user: User) -> str:
         now = entitlements.current(user)
         until = f", until {now.period_end:%Y-%m-%d}" if now.period_end else ""
-        return format_html("{} ({}{})", link_to(now.plan), now.get_status_display(), until)
+        by = f", by {now.get_source_display()}" if not now._state.adding else ""
+        return format_html("{} ({}{}{})", link_to(now.plan), now.get_status_display(), by, until)
+
+    @admin.display(description="subscriptions")
+    def subscriptions_now(self, user: User) -> str:
+        return subscriptions(user)
+
+    @admin.display(description="paid")
+    def paid_now(self, user: User) -> str:
+        return paid(user)
+
+    @admin.display(description="automatic top-up")
+    def top_up_now(self, user: User) -> str:
+        return top_up(user)
 
     @admin.display(description="wallet, credits")
     def wallet_now(self, user: User) -> str:
         wallet = Account.objects.filter(owner=user, kind=Account.Kind.WALLET).first()
         if wallet is None:
             return "none yet"
-        shown = {
-            "available": wallet.available, "held": wallet.held, "posted": wallet.posted,
-        } | ({"owed (frozen)": wallet.owed} if wallet.owed else {})  # fmt: skip
-        return format_html_join(
+        shown = {"available": wallet.available, "held": wallet.held, "posted": wallet.posted}
+        amounts = format_html_join(
             " · ", "<code>{}</code> {}", ((format_credits(n), name) for name, n in shown.items())
         )
+        return format_html("{}{}", amounts, frozen(user, wallet.owed)) if wallet.owed else amounts
 
     @admin.display(description="free plan's allowance")
     def allowance_now(self, user: User) -> str:
@@ -224,14 +170,19 @@ class AccountHolderAdmin(UserAdmin):
     @admin.display(description="more")
     def elsewhere(self, user: User) -> str:
         pages = {
+            "orders": "billing_order", "payments": "billing_payment",
+            "invoices": "djstripe_invoice",
             "calls": "usage_call", "transfers": "ledger_transfer", "lots": "ledger_grant",
             "open holds": "ledger_hold", "months": "usage_monthlyusage",
         }  # fmt: skip
         query = urlencode({"q": user.email})
         return format_html_join(
             " · ",
-            '<a class="text-primary-700 dark:text-primary-400 underline" href="{}?{}">{}</a>',
-            ((reverse(f"admin:{page}_changelist"), query, name) for name, page in pages.items()),
+            '<a class="{}" href="{}?{}">{}</a>',
+            (
+                (LINK, reverse(f"admin:{page}_changelist"), query, name)
+                for name, page in pages.items()
+            ),
         )
 
     def has_grant_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -281,6 +232,37 @@ class AccountHolderAdmin(UserAdmin):
             allowed=self.has_assign_permission(request),
             title="Assign a plan",
             form_class=AssignPlanForm,
+            act=act,
+            user=user,
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What staff assigned can be taken back, where they did."""
+        offered = super().get_actions_detail(request, object_id)
+        source = Entitlement.Source.STAFF
+        assigned = Entitlement.objects.filter(user=object_id, source=source).exists()
+        return [one for one in offered if assigned or one.method.__name__ != "take_plan_back"]
+
+    @action(
+        description="Take plan back",
+        url_path="unassign",
+        permissions=["assign"],
+        icon="undo",
+    )
+    def take_plan_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user: Any = self.get_object(request, object_id)
+
+        def act(form: TakeBackForm) -> str:
+            now = entitlements.unassign(user=user)
+            return f"{user} is on the plan {now.plan} again: {form.cleaned_data['reason']}"
+
+        return confirm(
+            request,
+            model_admin=self,
+            target=user,
+            allowed=self.has_assign_permission(request),
+            title="Take an assigned plan back",
+            form_class=TakeBackForm,
             act=act,
             user=user,
         )

@@ -1,0 +1,1 @@
+"""Billing over HTTP, below ``/api/``."""
