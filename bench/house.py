@@ -19,7 +19,7 @@ from devtools.dev import is_ready, programs
 from devtools.embedded import free_port
 from devtools.home import Home
 from devtools.leftovers import Register
-from devtools.prepare import CannotStart, manage
+from devtools.prepare import CannotStart, migrate
 from devtools.processes import ROOT
 from devtools.servers import SERVERS, start_servers
 from devtools.signals import StopSignals
@@ -127,7 +127,7 @@ def open_house(accounts: int, say: Callable[[str], None]) -> Iterator[House]:
         env = production(folder, upstream_port)
         env |= start_servers({}, folder, supervisor, say)[0]
         say("making the tables")
-        manage(env, signals.check, "migrate", "--noinput", "--skip-checks")
+        migrate(env, signals.check, show=lambda line: None)
         say(f"making {accounts} accounts")
         seeded = json.loads(run("bench.seed", env, str(accounts), meanwhile=signals.check))
         upstream = start_upstream(env, folder, upstream_port)

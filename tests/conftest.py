@@ -91,6 +91,15 @@ def _record_djstripe() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _quick_hashes(settings: Any) -> None:
+    """A real password hash takes a third of a second; what tests look at is not the hash."""
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+        *settings.PASSWORD_HASHERS,
+    ]
+
+
+@pytest.fixture(autouse=True)
 def _own_counters(settings: Any) -> None:
     """What a test counts in the cache (sign-ins, codes sent) starts from nothing, and no other
     test's process counts along."""

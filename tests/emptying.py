@@ -10,16 +10,27 @@ from collections.abc import Collection
 from django.db import connection, transaction
 
 
+# Tables that were ever written, which their files tell: most of the two hundred never are.
+_WRITTEN = """
+SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname = current_schema() AND pg_relation_size(c.oid) > 0
+  AND c.relname <> ALL (%s) ORDER BY c.relname
+"""
+
+
 def empty(kept: Collection[str]) -> None:
     """Delete every row of every table but those of ``kept``, when whoever writes there is done."""
-    names = connection.introspection.django_table_names(only_existing=True)
-    tables = [connection.ops.quote_name(name) for name in names if name not in kept]
-    has_rows = " UNION ALL ".join(
-        f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in tables
-    )
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_WRITTEN, [list(kept)])
+        tables = [row[0] for row in cursor.fetchall()]
+        if not tables:
+            return
         cursor.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
-        cursor.execute(has_rows)
+        cursor.execute(
+            " UNION ALL ".join(
+                f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in tables
+            )
+        )
         found = [row[0] for row in cursor.fetchall()]
         cursor.execute("SET LOCAL session_replication_role = replica")
         for table in found:

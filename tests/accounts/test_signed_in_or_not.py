@@ -38,6 +38,11 @@ SECRET = "JBSWY3DPEHPK3PXP"
 pytestmark = pytest.mark.usefixtures("clean_books")
 
 
+@pytest.fixture(autouse=True)
+def _quick_hashes():
+    """Not here: it is about hashes that grow old."""
+
+
 @pytest.fixture
 def ada(clean_books):
     return verbs.create_user(email=EMAIL, password=PASSWORD)

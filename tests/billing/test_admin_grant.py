@@ -127,7 +127,9 @@ def test_staff_without_the_permission_may_not(client, path):
     assert path not in page.content.decode()
     assert client.get(path).status_code == 403
     assert client.post(path, {"confirmed": "yes"}).status_code == 403
-    clerk.user_permissions.add(Permission.objects.get(codename="add_grant"))
+    clerk.user_permissions.add(
+        Permission.objects.get(codename="add_grant", content_type__app_label="ledger")
+    )
     client.force_login(User.objects.get(pk=clerk.pk))
     assert client.post(path, fill(client, path) | {"confirmed": "yes"}).status_code == 302
     assert Transfer.objects.count() == 1

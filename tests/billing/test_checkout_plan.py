@@ -234,7 +234,7 @@ def test_stripe_fails_and_the_next_try_works(fake_stripe, client, path, fault, s
     fake_stripe.fault(path=path, times=10, **fault)
     answer = post(client, "checkout", {"plan": "pro"})
     assert answer.status_code == status
-    assert error_of(answer)["message"].startswith("Stripe ")
+    assert "Stripe" in error_of(answer)["message"]
     if status == 503:
         assert int(answer["retry-after"]) <= 60
     else:

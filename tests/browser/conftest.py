@@ -307,3 +307,8 @@ def _wait_for_catalog(site: Site) -> None:
 
     wait_for(knows_models, 30, "the site has read the catalog anew")
     somebody.delete()
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes() -> None:
+    """Not here: who signs in at a server's process has the hash that it makes."""

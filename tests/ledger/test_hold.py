@@ -83,7 +83,7 @@ def test_a_frozen_wallet_holds_nothing(wallet, fund):
     verbs.spend(account=wallet, amount=100, key="spend")
     verbs.revoke(grant=grant, amount=100, key="revoke")
 
-    with pytest.raises(WalletFrozen, match=r"owes 0\.000100"):
+    with pytest.raises(WalletFrozen, match=r"spent: 0\.000100 credits are owed"):
         hold(wallet, 1)
 
 
