@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from billing import demo, orders, pricing
+from billing import demo, orders, pricing, trials
 from billing.catalog import is_sold, price_of
 from billing.customers import for_customer, is_missing, require_buyer
 from billing.errors import AlreadySubscribed, StripeRefused, StripeUnavailable
@@ -35,7 +35,8 @@ Json = dict[str, Any]
 
 def plan_named(slug: str) -> Plan:
     """The plan for sale of that name. Raises ``BadInput`` (``param`` plan)."""
-    plan = Plan.objects.filter(slug=slug).first()
+    # What PostgreSQL can't be asked for is no plan's name.
+    plan = None if "\0" in slug else Plan.objects.filter(slug=slug).first()
     if plan is None or not is_sold(plan):
         raise BadInput(
             "plan: there is none of that name for sale; GET /api/plans lists them.", param="plan"
@@ -76,7 +77,7 @@ def _subscribe(user: User, customer: str, price: PlanPrice, key: str) -> Order:
         "line_items": [{"price": price.stripe_id, "quantity": 1}],
         "subscription_data": {"metadata": about},
     }
-    if price.plan.trial_days and not had:  # one trial a customer
+    if price.plan.trial_days and not had and not trials.had(user):
         wanted["subscription_data"]["trial_period_days"] = price.plan.trial_days
     return _ask_for_page(order, customer, wanted)
 

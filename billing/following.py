@@ -27,6 +27,9 @@ EXPAND = ["schedule"]  # the plan that is to come is in it
 # What a subscription can be in that still costs or gives something.
 LIVE = ("trialing", "active", "past_due")
 
+# Why Stripe refunds nothing: the money is back already, or the bank has it.
+_GONE = ("charge_already_refunded", "charge_disputed")
+
 Json = Mapping[str, Any]
 
 
@@ -48,9 +51,13 @@ def follow_subscription(id: str) -> Subscription | None:
     customer = _customer(row.stripe_data["customer"])
     if customer is None:
         return None
-    if _end_second(customer.stripe_id):
-        row = refresh(Subscription, id, EXPAND)
-    entitlements.follow(customer.user)
+    try:
+        if _end_second(customer.stripe_id):
+            row = refresh(Subscription, id, EXPAND)
+        elif is_second(row.stripe_data):
+            _pay_back(id)  # whoever ended it may not have come so far
+    finally:  # the plan that is kept holds, whatever Stripe says of the other one
+        entitlements.follow(customer.user)
     return row
 
 
@@ -90,11 +97,16 @@ def _end(id: str, kept: str) -> None:
         except stripe.InvalidRequestError as error:
             if error.code != "resource_missing":  # it is canceled already
                 raise
+    refresh(Subscription, id, EXPAND)
+    _pay_back(id)
+
+
+def _pay_back(id: str) -> None:
+    """All that was paid for a subscription, where it is not back yet."""
     for invoice in listing("/v1/invoices", subscription=id, expand=["data.payments"]):
         for one in invoice["payments"]["data"]:
             if one["status"] == "paid" and one["payment"]["type"] == "payment_intent":
                 _refund(one["payment"]["payment_intent"])
-    refresh(Subscription, id, EXPAND)
 
 
 def _refund(intent: str) -> None:
@@ -106,5 +118,5 @@ def _refund(intent: str) -> None:
             )
     except StripeRefused as error:
         cause = error.__cause__
-        if not isinstance(cause, stripe.StripeError) or cause.code != "charge_already_refunded":
+        if not isinstance(cause, stripe.StripeError) or cause.code not in _GONE:
             raise

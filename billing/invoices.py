@@ -4,7 +4,7 @@ Stripe makes invoices for plans, kept in the mirror; bought credits and what the
 none and are shown from ``Payment``. Both are read by keyset, newest first, and merged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,12 @@ def bills(user: User, cursor: Cursor | None, count: int) -> list[Bill]:
     newer = cursor is not None and cursor.newer
     found = [*_invoices(user, cursor, count), *_payments(user, cursor, count)]
     return sorted(found, key=lambda bill: bill.order, reverse=not newer)[:count]
+
+
+def without_pages(bill: Bill) -> Bill:
+    """For a program that shows a key: a page of Stripe's needs no other proof than its address,
+    and shows more than a key that leaked should."""
+    return replace(bill, url=None, pdf=None)
 
 
 def latest(user: User, count: int) -> list[Bill]:

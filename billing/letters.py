@@ -21,7 +21,7 @@ from django.utils.timezone import localtime
 from accounts import notices
 from accounts.models import User
 from billing.models import Letter, Order, Payment
-from common.money import format_credits, format_money
+from common.money import format_money, shown_credits
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,8 @@ DECLINES = {
 
 
 def receipt(payment: Payment, *, invoice_url: str = "") -> None:
-    """What was paid and granted. ``invoice_url`` is Stripe's page of the invoice, if there is
-    one."""
+    """What was paid and granted, or begun for nothing: a trial, or a code that takes all of the
+    price off. ``invoice_url`` is Stripe's page of the invoice or receipt, if there is one."""
     begin, end = payment.period_start, payment.period_end
     _write(
         f"receipt:{payment.object_id}",
@@ -53,6 +53,7 @@ def receipt(payment: Payment, *, invoice_url: str = "") -> None:
         what=_what(payment),
         kind=payment.kind,
         demo=payment.demo,
+        free=payment.paid == 0,
         paid=format_money(payment.paid, payment.currency),
         credits=_credits(payment.granted) if payment.granted else "",
         date=_date(payment.created or timezone.now()),
@@ -139,6 +140,22 @@ def refunded(payment: Payment, *, amount: int, credits: int) -> None:
     )
 
 
+def disputed(payment: Payment, *, credits: int, over: bool = False) -> None:
+    """A payment is disputed at the bank, and ``credits`` left the wallet for it; with ``over`` they
+    came back. Where some were spent already, ``wallet_frozen`` tells instead."""
+    _write(
+        f"disputed:{payment.object_id}:{payment.revision}",
+        payment.user,
+        "disputed",
+        what=_what(payment),
+        amount=format_money(payment.paid, payment.currency),
+        credits=_credits(credits),
+        over=over,
+        date=_date(payment.created),
+        billing_url=_billing_url(),
+    )
+
+
 def wallet_frozen(user: User, *, cause: str, owed: int, disputed: bool = False) -> None:
     """What a refund or dispute took back was spent already: ``owed`` credits are. ``cause`` is
     the paid object's id and the payment's revision, ``"in_1:2"``."""
@@ -160,7 +177,7 @@ def low_balance(user: User, *, available: int, since: datetime, cap: int = 0) ->
         user,
         "low_balance",
         available=_credits(available),
-        cap=f"{cap} {settings.CREDIT_NAME}" if cap else "",
+        cap=f"{cap:,} {settings.CREDIT_NAME}" if cap else "",
         billing_url=_billing_url(),
     )
 
@@ -171,7 +188,7 @@ def top_up_declined(order: Order, *, why: str, next_try_at: datetime | None) -> 
         f"top-up-declined:{order.pk}",
         order.user,
         "top_up_declined",
-        what=f"{order.quantity} {settings.CREDIT_NAME}",
+        what=f"{order.quantity:,} {settings.CREDIT_NAME}",
         amount=format_money(order.amount, order.currency),
         why=why_of(why),
         next_try_at=_moment(next_try_at) if next_try_at else "",
@@ -185,7 +202,7 @@ def top_up_authentication(order: Order, *, url: str, until: datetime) -> None:
         f"top-up-authentication:{order.pk}",
         order.user,
         "top_up_authentication",
-        what=f"{order.quantity} {settings.CREDIT_NAME}",
+        what=f"{order.quantity:,} {settings.CREDIT_NAME}",
         amount=format_money(order.amount, order.currency),
         url=url,
         until=_moment(until),
@@ -202,13 +219,13 @@ def _what(payment: Payment) -> str:
     if payment.plan is not None:
         return f"the plan {payment.plan.name}"
     quantity = payment.order.quantity if payment.order else None
-    bought = f"{quantity} {settings.CREDIT_NAME}" if quantity else _credits(payment.granted)
+    bought = f"{quantity:,} {settings.CREDIT_NAME}" if quantity else _credits(payment.granted)
     return f"an automatic top-up of {bought}" if payment.kind == Payment.Kind.TOP_UP else bought
 
 
 def _credits(amount: int) -> str:
-    """``12_500_000`` is ``"12.5 credits"``."""
-    return f"{format_credits(amount).rstrip('0').rstrip('.')} {settings.CREDIT_NAME}"
+    """``1_012_500_000`` is ``"1,012.5 credits"``."""
+    return f"{shown_credits(amount)} {settings.CREDIT_NAME}"
 
 
 def _date(moment: datetime) -> str:

@@ -108,9 +108,14 @@ def mail_due(now: datetime | None = None) -> int:
 def _tell(user_id: int, now: datetime) -> bool:
     with transaction.atomic():
         TopUp.objects.get_or_create(user_id=user_id)
-        row = TopUp.objects.select_for_update().get(user_id=user_id)
+        row = TopUp.objects.select_for_update().filter(user_id=user_id).first()
         wallet = wallet_of(user_id)
-        if wallet is None or wallet.low_since is None or row.low_attended == wallet.low_since:
+        if (
+            row is None
+            or wallet is None
+            or wallet.low_since is None
+            or row.low_attended == wallet.low_since
+        ):
             return False
         if row.enabled or not row.low_balance_mail:
             return False

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import User
-from billing import invoices, pricing, subscriptions
+from billing import invoices, pricing, subscriptions, trials
 from billing.models import Customer, Plan
 from billing.plan_offers import PlanOffer, amount, credit_prices, offers
 from billing.returns import returned
@@ -61,7 +61,7 @@ def offers_to(user: User, now: Mapping[str, Any]) -> list[PlanOffer]:
         found = [offer for offer in found if offer.price]
         if all(offer.plan.slug == now["plan"]["slug"] for offer in found):
             return []
-    if now["source"] in BOUGHT or now["ended_at"]:
+    if now["source"] in BOUGHT or now["ended_at"] or trials.had(user):
         found = [replace(offer, trial="") for offer in found]
     return found
 

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.csp import payment_origins
 from accounts.models import User
-from billing import checkout, portal, returns, top_up_parts, topup
+from billing import checkout, limits, portal, returns, top_up_parts, topup
 from billing.errors import AlreadySubscribed
 from billing.page_parts import parts
 from billing.wording import whole
@@ -74,6 +74,7 @@ def show(request: HttpRequest, user: User, error: FareboxError | None = None) ->
 
 @form
 def subscribe(request: HttpRequest, user: User) -> HttpResponse:
+    limits.count_question(user)
     try:
         order = checkout.open_plan(user, checkout.plan_named(request.POST.get("plan", "")))
     except AlreadySubscribed:
@@ -83,13 +84,19 @@ def subscribe(request: HttpRequest, user: User) -> HttpResponse:
 
 @form
 def buy_credits(request: HttpRequest, user: User) -> HttpResponse:
+    """To the payment page; with ``do=show`` the price first, for who has no script."""
     quantity = whole(request.POST.get("quantity", ""), "quantity")
+    if request.POST.get("do") == "show":
+        query = urlencode({"quantity": quantity})
+        return HttpResponseRedirect(f"{reverse('billing')}?{query}#credits")
+    limits.count_question(user)
     return leave_for(request, checkout.open_credits(user, quantity).url)
 
 
 @form
 def manage(request: HttpRequest, user: User) -> HttpResponse:
     """To the customer portal: subscription, card and invoices."""
+    limits.count_question(user)
     return leave_for(request, portal.open_portal(user))
 
 
@@ -115,6 +122,7 @@ def confirm(request: HttpRequest, user: User) -> HttpResponse:
     quiet = "json" in request.headers.get("accept", "")
     try:
         if order is not None:
+            limits.count_question(user)
             returns.ask(order)
     except FareboxError as error:
         if quiet:

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from billing.models import Plan
 from billing.pricing import tiers_now
-from common.money import MICRO, format_credits, format_money, format_price
+from common.money import MICRO, format_money, format_price, shown_credits
 
 FEW = 3  # models that a card names
 
@@ -50,10 +50,7 @@ def _trial(plan: Plan) -> str:
 
 def amount(microcredits: int) -> str:
     """``100_000_000`` -> ``"100 credits"``, by ``CREDIT_NAME``."""
-    whole, _, rest = format_credits(microcredits).partition(".")
-    rest = rest.rstrip("0")
-    number = f"{int(whole):,}" + (f".{rest}" if rest else "")
-    return f"{number} {unit(microcredits)}"
+    return f"{shown_credits(microcredits)} {unit(microcredits)}"
 
 
 def unit(microcredits: int) -> str:

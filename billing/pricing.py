@@ -64,7 +64,7 @@ def quote(quantity: int) -> Price:
     now = price_list()
     if not now.least <= quantity <= now.most:
         raise BadInput(
-            f"quantity: choose from {now.least} to {now.most} {settings.CREDIT_NAME}.",
+            f"quantity: choose from {now.least:,} to {now.most:,} {settings.CREDIT_NAME}.",
             param="quantity",
         )
     price = _price(quantity, now.currency, now.tiers)

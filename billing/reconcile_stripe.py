@@ -87,6 +87,8 @@ def _differences(there: There, here: Payment | None, granted: int, ours: set[str
             f"{format_credits(here.granted)} are granted"
         )
     undone = (there.charged.refunded, there.charged.disputed)
+    if there.void and sum(undone) < there.charged.amount:
+        yield f"{what} for a second subscription, and only {undone[0]} refunded"
     if (here.refunded, here.disputed) != undone:
         yield (
             f"{what}, {undone[0]} refunded and {undone[1]} disputed there; here {here.refunded} "

@@ -7,8 +7,10 @@ takes to paid.
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from accounts.models import User
 from billing import payments
@@ -16,6 +18,7 @@ from billing.gateway.mirror import fetch
 from billing.models import Entitlement, Order
 
 WAITING, PENDING, PAID, FAILED = "waiting", "pending", "paid", "failed"
+A_WHILE = timedelta(minutes=15)  # how long it is news
 _BOUGHT = (Entitlement.Source.STRIPE, Entitlement.Source.DEMO)
 
 
@@ -33,6 +36,8 @@ class Returned:
 def order_of(user: User, reference: str) -> Order | None:
     """The order of ``user`` behind a Checkout session's id, or a demo order's."""
     orders = Order.objects.select_related("plan").filter(user=user)
+    if "\0" in reference:  # PostgreSQL can't be asked for that
+        return None
     if reference.startswith("cs_"):
         return orders.filter(stripe_id=reference[:255]).first()
     try:
@@ -54,9 +59,10 @@ def ask(order: Order) -> None:
 
 
 def returned(user: User, reference: str) -> Returned | None:
-    """How far the order is that somebody came back from; ``None`` for one that is not theirs."""
+    """How far the order is that somebody came back from; ``None`` for one that is not theirs, and
+    for one that came to its end a while ago: the address stays with a page that is left open."""
     order = order_of(user, reference)
-    if order is None:
+    if order is None or (order.ended and order.ended < timezone.now() - A_WHILE):
         return None
     what = what_of(order)
     match order.state:

@@ -10,7 +10,7 @@ from accounts.models import User
 from billing import demo, entitlements
 from billing.gateway.client import api, asking
 from billing.models import Customer, DemoSubscription, Entitlement, Plan, PlanPrice
-from common.money import format_credits
+from common.money import format_credits, shown_credits
 from ledger.models import Account
 
 Json = dict[str, Any]
@@ -36,6 +36,7 @@ def show(user: User) -> Json:
     standing = now.pk is not None and not now._state.adding
     row = _mirrored(now) if standing else None
     own = demo.current(user) if standing and now.source == Entitlement.Source.DEMO else None
+    next_plan = own.next_plan if own else scheduled_plan(row)
     return {
         "plan": {"slug": now.plan.slug, "name": now.plan.name},
         "status": now.status,
@@ -47,7 +48,7 @@ def show(user: User) -> Json:
         "grace_until": now.grace_until,
         "ended_at": None if standing else ended_at(user),
         "price": _price(row, own),
-        "scheduled_plan": _scheduled(row, own),
+        "scheduled_plan": next_plan.slug if next_plan else None,
         "wallet": wallet(user),
         "payments": "stripe" if settings.ENABLE_PAYMENTS else "demo",
     }
@@ -67,9 +68,8 @@ def wallet(user: User) -> Json:
 def why_frozen(owed: int) -> str:
     """Why a wallet that owes ``owed`` microcredits is frozen, and what to do about it."""
     name = settings.CREDIT_NAME
-    amount = format_credits(owed).rstrip("0").rstrip(".")
     return (
-        f"A refunded or disputed payment was already spent: {amount} {name} are owed. "
+        f"A refunded or disputed payment was already spent: {shown_credits(owed)} {name} are owed. "
         f"Buy {name} to settle it."
     )
 
@@ -107,10 +107,9 @@ def _price(row: Json | None, own: DemoSubscription | None) -> Json | None:
     return None
 
 
-def _scheduled(row: Json | None, own: DemoSubscription | None) -> str | None:
-    """The plan that takes over with the next period, by the schedule that the portal made."""
-    if own:
-        return own.next_plan.slug if own.next_plan else None
+def scheduled_plan(row: Json | None) -> Plan | None:
+    """The plan that takes over with the next period, by the schedule that the portal made. ``row``
+    is a subscription as Stripe told it, its schedule expanded."""
     schedule = (row or {}).get("schedule")
     if not isinstance(schedule, dict):  # an id, where it was not expanded
         return None
@@ -123,7 +122,7 @@ def _scheduled(row: Json | None, own: DemoSubscription | None) -> str | None:
         for item in phase.get("items") or []:
             plan = plan_of_price(_price_id(item))
             if plan is not None and str(_price_id(item)) not in now:
-                return plan.slug
+                return plan
     return None
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, QueryDict
 
 from accounts.models import User
-from billing import topup
+from billing import limits, topup
 from billing.wording import for_people, whole
 from common.errors import BadInput, FareboxError
 from common.money import format_credits, parse_credits
@@ -21,6 +21,7 @@ def save(user: User, said: QueryDict) -> str:
     if "enabled" not in said:
         topup.switch_off(user)
         return "Automatic top-up is off."
+    limits.count_question(user)
     row = topup.switch_on(
         user,
         threshold=_credits(said.get("threshold", "")),

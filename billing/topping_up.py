@@ -21,6 +21,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts import events
+from accounts.models import User
 from billing import checkout, letters, low, payments, pricing, topup
 from billing.allowance import month_end
 from billing.errors import StripeRefused, StripeUnavailable
@@ -81,8 +82,11 @@ def _claim(user: int, now: datetime) -> Order | None:
     it is alone with it for as long as asking Stripe may take."""
     with transaction.atomic():
         rows = TopUp.objects.select_for_update(skip_locked=True, of=("self",))
-        row = rows.filter(user=user).first()
-        if row is None:  # or somebody is looking at it at this moment
+        users = User.objects.select_for_update(skip_locked=True, no_key=True)
+        # Not while they buy or leave, nor while somebody is looking at it.
+        is_free = users.filter(pk=user).values_list("pk").first()
+        row = rows.filter(user=user).first() if is_free else None
+        if row is None:
             return None
         last = topup.last_order(user)
         if _is_approved(row, last):
@@ -281,7 +285,10 @@ def _give_up(intent: dict[str, Any]) -> None:
 def _declined(order: Order, code: str, now: datetime, url: str = "") -> None:
     """Write down that an order was not paid, once, whoever else does."""
     with transaction.atomic():
-        row = TopUp.objects.select_for_update(of=("self",)).get(user=order.user_id)
+        User.objects.select_for_update(no_key=True).filter(pk=order.user_id).first()
+        row = TopUp.objects.select_for_update(of=("self",)).filter(user=order.user_id).first()
+        if row is None:  # they have left
+            return
         Order.objects.filter(pk=order.pk).exclude(state=Order.State.PAID).update(
             state=Order.State.FAILED, ended=now, failure=code[:200]
         )

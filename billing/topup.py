@@ -183,6 +183,8 @@ def want_mail(user: User, wanted: bool) -> TopUp:
 
 
 def _locked(user: User) -> TopUp:
+    # The user's row first, as leaving has it, which takes the wallet next.
+    User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
     TopUp.objects.get_or_create(user=user)
     return TopUp.objects.select_for_update().get(user=user)
 

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from accounts.authentication import MayRead, SignedIn, user_of
 from accounts.models import User
-from billing import topup
+from billing import limits, topup
 from billing.serializers import WholeNumber
 from common.errors import BadInput
 from common.money import format_credits, parse_credits
@@ -122,6 +122,7 @@ class TopUp(APIView):
             for name in ("threshold", "quantity", "monthly_cap"):
                 if name not in given:
                     raise BadInput(f"{name}: is needed to switch this on.", param=name)
+            limits.count_question(user)
             topup.switch_on(user, **given)
         else:
             topup.switch_off(user)

@@ -222,9 +222,16 @@ class ConfirmedForm(forms.Form):
         """What will happen, in a sentence, once the form is valid."""
         raise NotImplementedError
 
-    def confirmed_fields(self) -> list[forms.BoundField]:
-        """The visible fields, for the page that asks once more."""
-        return [self[name] for name in self.fields if name != "token"]
+    def confirmed_fields(self) -> list[tuple[str, Any]]:
+        """Label and value of the visible fields, for the page that asks once more."""
+        shown = [name for name in self.fields if name != "token"]
+        return [(str(self[name].label), self._chosen(name)) for name in shown]
+
+    def _chosen(self, name: str) -> Any:
+        """What was typed; of a choice its words."""
+        value = self[name].value()
+        choices = getattr(self.fields[name], "choices", ())
+        return next((words for key, words in choices if str(key) == str(value)), value)
 
 
 def reason_field(help_text: str = "Kept with the transfer, and in the history.") -> forms.CharField:
@@ -258,12 +265,12 @@ def confirm(
         raise PermissionDenied
     meta = target._meta
     back = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])
-    form = form_class(
-        data=request.POST if request.method == "POST" else None,
-        initial={"token": uuid.uuid4()},
-        **form_arguments,
-    )
-    ready = request.method == "POST" and form.is_valid() and "edit" not in request.POST
+    token = {"token": uuid.uuid4()}
+    data: Any = request.POST if request.method == "POST" else None
+    form = form_class(data=data, initial=token, **form_arguments)
+    if data is None and not form.confirmed_fields():  # there is nothing to be asked for first
+        form = form_class(data=token, **form_arguments)
+    ready = form.is_bound and form.is_valid() and "edit" not in request.POST
     if ready and "confirmed" in request.POST:
         try:
             said = act(form)

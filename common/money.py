@@ -19,6 +19,13 @@ def format_credits(microcredits: int) -> str:
     return f"{'-' if microcredits < 0 else ''}{whole}.{rest:06d}"
 
 
+def shown_credits(microcredits: int) -> str:
+    """As people read it: ``1_012_500_000`` is ``"1,012.5"``, ``100_000_000`` ``"100"``."""
+    whole, _, rest = format_credits(microcredits).partition(".")
+    sign, rest = "-" if microcredits < 0 else "", rest.rstrip("0")
+    return f"{sign}{abs(int(whole)):,}{'.' if rest else ''}{rest}"
+
+
 def parse_credits(text: object) -> int:
     """A string of credits such as ``"5"`` or ``"0.25"`` in microcredits.
 

@@ -120,6 +120,7 @@ def settings(
         "ALLAUTH_RATE_LIMIT_IPV6_PREFIX": 64,  # one household; as accounts.limits.network_of
         "ACCOUNT_RATE_LIMITS": sign_in_rates(env.whole("SIGN_IN_RATE_ADDRESS", 20, least=1)),
         "API_RATE_USER": rate("API_RATE_USER", env.text("API_RATE_USER", "600/minute")),
+        "BUY_RATE_USER": rate("BUY_RATE_USER", env.text("BUY_RATE_USER", "60/hour")),
         "API_RATE_ADDRESS": rate("API_RATE_ADDRESS", env.text("API_RATE_ADDRESS", "120/minute")),
         "FREE_ALLOWANCES_PER_RANGE": env.whole("FREE_ALLOWANCES_PER_RANGE", 5),
         "BLOCK_DISPOSABLE_EMAIL": env.flag("BLOCK_DISPOSABLE_EMAIL", True),

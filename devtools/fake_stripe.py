@@ -64,4 +64,4 @@ def kept_port(path: Path) -> int:
 
 def announcement(url: str) -> str:
     """The line that bin/dev prints about it."""
-    return f"fake Stripe: {url} ({CARDS})"
+    return f"fake Stripe: {url} ({CARDS}; that page turns the clock, refunds and disputes)"

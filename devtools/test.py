@@ -95,6 +95,7 @@ def test_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]
         "SIGN_IN_RATE_ADDRESS": "1000000",
         "API_RATE_USER": "1000000/minute",
         "API_RATE_ADDRESS": "1000000/minute",
+        "BUY_RATE_USER": "1000000/minute",
         "FAREBOX_TEST_PGBIN": str(postgres_binaries()),
     }
 

@@ -4,8 +4,10 @@
 {
   const account = document.querySelector("[data-account]")
   const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? ""
+  const SIGNED_OUT = 4401 // with which the server closes a socket whose sign-in has ended
   const SLOWEST = 60_000 // ms between two tries to open a socket
   const REFRESH_EVERY = 1_500 // ms between two looks at the page
+  const SETTLED = 4_000 // ms after which what a spent balance sets off (a top-up) has come to an end
   const LATE = 12_000 // ms after which a payment that is not confirmed is called late
   const began = performance.now()
 
@@ -91,9 +93,11 @@
   let pause = 1_000
   let timer = 0
   let known = false // whether a socket has told its state before
+  let settling = 0
   let leaving = false
 
   async function listen() {
+    timer = 0
     try {
       const answer = await fetch("/api/ws-ticket", {
         method: "POST",
@@ -112,9 +116,9 @@
       pause = 1_000
       hear(JSON.parse(event.data))
     })
-    socket.addEventListener("close", () => {
+    socket.addEventListener("close", ({ code }) => {
       socket = null
-      if (!leaving) later()
+      if (!leaving && code !== SIGNED_OUT) later()
     })
   }
 
@@ -134,6 +138,8 @@
       known = true
     } else if (type === "balance" || type === "subscription") {
       refresh()
+      clearTimeout(settling)
+      settling = setTimeout(refresh, SETTLED) // a top-up that was declined changes no balance
     } else {
       return
     }
@@ -142,7 +148,9 @@
 
   // At once, whatever the page takes.
   function say(available) {
-    const short = available.replace(/\.?0+$/, "")
+    const [whole, rest] = available.replace(/\.?0+$/, "").split(".")
+    const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",")
+    const short = rest ? `${grouped}.${rest}` : grouped
     for (const place of document.querySelectorAll("[data-say=available]")) {
       if (place.textContent !== short) place.textContent = short
     }
@@ -156,6 +164,11 @@
     if (!document.referrer.startsWith(location.origin)) {
       for (const pause of [2_000, 6_000, 15_000]) setTimeout(refresh, pause)
     }
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return
+      refresh() // back from another tab, such as that of a payment, or of signing in again
+      if (!socket && !timer) listen()
+    })
     addEventListener("pagehide", () => {
       leaving = true
       clearTimeout(timer)

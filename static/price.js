@@ -10,22 +10,28 @@ for (const form of document.querySelectorAll("form[data-price]")) {
 
   async function ask() {
     asked?.abort()
+    const quantity = field.value.trim().replaceAll(",", "")
+    if (!/^\d{1,9}$/.test(quantity)) return show("Type a whole number, such as 100.", false)
     asked = new AbortController()
-    const query = new URLSearchParams({ quantity: field.value.trim().replaceAll(",", "") })
+    const query = new URLSearchParams({ quantity })
     try {
       const answer = await fetch(`${form.dataset.price}?${query}`, {
         headers: { accept: "application/json" },
         signal: asked.signal,
       })
       const body = await answer.json()
-      price.textContent = answer.ok ? words(body) : said(body.error)
-      price.classList.toggle("bad", !answer.ok)
-      field.setAttribute("aria-invalid", String(!answer.ok))
+      show(answer.ok ? words(body) : said(body.error), answer.ok)
     } catch (error) {
       if (error.name === "AbortError") return
       price.textContent = "The price can't be shown now; the next page says it before you pay."
       price.classList.add("bad")
     }
+  }
+
+  function show(text, ok) {
+    price.textContent = text
+    price.classList.toggle("bad", !ok)
+    field.setAttribute("aria-invalid", String(!ok))
   }
 
   function words({ amount, quantity }) {

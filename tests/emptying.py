@@ -9,7 +9,6 @@ from collections.abc import Collection
 
 from django.db import connection, transaction
 
-
 # Tables that were ever written, which their files tell: most of the two hundred never are.
 _WRITTEN = """
 SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -114,7 +114,8 @@ def begin(
 
 
 def _finished(row: Sequence[Any]) -> Finished:
-    return Finished(*row[:5], crossed=bool(row[5]))
+    spent, returned, written_off, repeated, user, crossed = row
+    return Finished(spent, returned, written_off, repeated, user, bool(crossed))  # NULL is no
 
 
 @verb

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from djstripe import models as tables
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -28,6 +29,7 @@ from billing.admin.shown import (
     told,
 )
 from billing.models import Plan, PlanPrice
+from billing.subscriptions import scheduled_plan
 from common.admin import ConfirmedForm, confirm, link_to, reason_field
 from common.money import format_money
 
@@ -144,7 +146,10 @@ class SubscriptionAdmin(StripePage):
 
     @admin.display(description="scheduled change")
     def scheduled(self, row: Any) -> str:
-        return linked(told(row, "schedule")) or "none"
+        if (plan := scheduled_plan(row.stripe_data)) is None:
+            return linked(told(row, "schedule")) or "none"
+        period_end = moment(told(row, "items.data.0.current_period_end"))
+        return format_html("{} from {} on", link_to(plan), period_end)
 
     @admin.display(description="latest invoice")
     def latest(self, row: Any) -> str:

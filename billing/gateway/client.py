@@ -11,8 +11,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 import stripe
 import structlog
 from django.conf import settings
@@ -35,6 +36,14 @@ class Client(stripe.HTTPXClient):
         where, named = super()._get_request_args_kwargs(*args, **kwargs)
         body = named.pop("data", None)
         return where, named | {"content": body or None}
+
+    def _handle_request_error(self, e: Exception) -> NoReturn:
+        """A connection that broke is tried once more; who has waited in vain waits no longer."""
+        try:
+            super()._handle_request_error(e)
+        except stripe.APIConnectionError as error:
+            error.should_retry = not isinstance(e, httpx.TimeoutException)
+            raise
 
 
 def give_connections_back() -> None:
@@ -89,6 +98,10 @@ def asking(what: str) -> Iterator[None]:
             "this deployment's Stripe key."
         ) from None
     except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+        if error.code == "idempotency_key_in_use":  # the same was asked a moment ago
+            raise StripeUnavailable(
+                "The same is being done at this moment. Try again; nothing is paid twice."
+            ) from error
         log.error("Stripe refuses a request", asked=what, code=error.code, param=_param(error),
                   request=error.request_id)  # fmt: skip
         raise StripeRefused(

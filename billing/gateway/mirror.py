@@ -24,6 +24,7 @@ from djstripe.models.base import StripeModel
 
 from billing.gateway.client import api, asking
 from billing.gateway.moments import moment
+from common.errors import Unavailable
 
 _NOT_FROM_STRIPE = {"subscriber", "date_purged", "stripe_data"}
 
@@ -87,14 +88,15 @@ def _bring_customer(model: type[StripeModel], data: dict[str, Any]) -> None:
 def keep(model: type[M], data: dict[str, Any]) -> M:
     """Keep an object that Stripe has just made for us, unless somebody has kept it since: that
     one is as new or newer."""
-    return _write(model, data, datetime.fromtimestamp(data["created"], UTC))
+    made = datetime.fromtimestamp(data["created"], UTC)
+    return _write(model, data, min(made, moment()))  # Stripe's clock may be ahead of ours
 
 
 def _kind(model: type[StripeModel]) -> str:
     return str(getattr(model.stripe_class, "OBJECT_NAME", ""))
 
 
-def _write(model: type[M], data: dict[str, Any], asked: datetime) -> M:
+def _write(model: type[M], data: dict[str, Any], asked: datetime, again: bool = True) -> M:
     """The row as it is now: of ``data``, or of what was asked for later."""
     try:
         with transaction.atomic():
@@ -110,9 +112,22 @@ def _write(model: type[M], data: dict[str, Any], asked: datetime) -> M:
             model.objects.filter(pk=row.pk).update(djstripe_updated=asked)
             return row
     except IntegrityError:
-        if not model.objects.filter(id=data["id"]).exists():
+        if model.objects.filter(id=data["id"]).exists():
+            return _write(model, data, asked)  # made by another meanwhile
+        if _is_left_behind(model, data):
+            raise Unavailable("Its customer is just being deleted. Try again shortly.") from None
+        if not again:
             raise
-        return _write(model, data, asked)  # made by another meanwhile
+        return _write(model, data, asked, again=False)  # what it linked to went meanwhile
+
+
+def _is_left_behind(model: type[StripeModel], data: dict[str, Any]) -> bool:
+    """Whether a row that it can't be without is gone: somebody is leaving, and theirs go."""
+    return any(
+        _present(field.related_model, data.get(field.name)) is None
+        for field in model._meta.concrete_fields
+        if isinstance(field, StripeForeignKey) and not field.null
+    )
 
 
 def record(model: type[StripeModel], data: dict[str, Any]) -> dict[str, Any]:

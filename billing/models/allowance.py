@@ -20,9 +20,11 @@ class Allowance(models.Model):
 
 
 class AllowancePerson(models.Model):
-    """That somebody with this mailbox has claimed an allowance once, kept after they left.
+    """That somebody with this mailbox has claimed an allowance, or a trial, once; kept after they
+    left.
 
-    A keyed hash and nothing else: no user, no time. See ``billing.allowance``.
+    A keyed hash and nothing else: no user, no time. See ``billing.allowance`` and
+    ``billing.trials``.
     """
 
     hash = models.CharField(max_length=64, primary_key=True)

@@ -44,6 +44,12 @@ def charged(intent: dict[str, Any] | None) -> Charged:
     return reckon(charge, disputes)
 
 
+def receipt_of(intent: Mapping[str, Any]) -> str:
+    """The address of Stripe's receipt for an intent, its ``latest_charge`` expanded; or nothing."""
+    charge = intent.get("latest_charge") or {}
+    return str(charge.get("receipt_url") or "")
+
+
 def reckon(charge: Mapping[str, Any], disputes: Iterable[Mapping[str, Any]]) -> Charged:
     """The same of a charge and its disputes."""
     amount, refunded = charge["amount"], min(charge["amount_refunded"], charge["amount"])

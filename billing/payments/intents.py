@@ -6,7 +6,7 @@ from typing import Any
 from billing.gateway.mirror import fetch
 from billing.models import Order, Payment
 from billing.payments import orders
-from billing.payments.charged import charged
+from billing.payments.charged import charged, receipt_of
 from billing.payments.owners import customer_by_id, order_of
 from billing.payments.paid import Paid, settle
 from common.money import MICRO
@@ -49,6 +49,7 @@ def _look(intent: Mapping[str, Any]) -> Paid | None:
         charged=charged(dict(intent)),
         order=order,
         payment_intent=intent["id"],
+        invoice_url=receipt_of(intent),
     )
 
 

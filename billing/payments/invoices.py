@@ -3,7 +3,8 @@
 Each line of a plan's price grants that plan's monthly allowance in proportion to the line's
 amount: a full period all of it, a proration its part, and what an upgrade gives back is taken off.
 A line's amount stands before discounts and taxes, so a promotion code grants no less. The sum is
-exact, and floored once. A trial's line costs nothing and grants the plan's trial allowance.
+exact, and floored once. A trial's line costs nothing and grants the plan's trial allowance, on the
+subscription's first invoice alone: Stripe makes one for nothing each time a trial is changed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ from ledger.models import Grant
 log = structlog.get_logger(__name__)
 
 Json = Mapping[str, Any]
+FIRST = "subscription_create"  # the billing reason of a subscription's first invoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Allowance:
     price: PlanPrice
     period_start: datetime
     period_end: datetime
+    is_trial: bool = False
 
 
 def apply_invoice(id: str) -> Payment | None:
@@ -83,6 +86,7 @@ def _look(id: str) -> Paid | None:
         period_start=allowance.period_start,
         period_end=allowance.period_end,
         expires_at=allowance.period_end,
+        is_trial=allowance.is_trial,
         invoice_url=invoice.get("hosted_invoice_url") or "",
     )
 
@@ -94,16 +98,17 @@ def allowance_of(invoice: Json, lines: Iterable[Json], subscription: Json) -> Al
     """
     total = Fraction(0)
     granting: list[tuple[int, Json, PlanPrice]] = []
+    trial = 0
     trials = _Trial(subscription)
     for line in lines:
         price = _price_of(line)
-        if price is None or price.currency != invoice["currency"]:
+        if price is None or not price.amount or price.currency != invoice["currency"]:
             log.error("a line of an invoice that grants nothing", invoice=invoice["id"],
                       line=line["id"], currency=invoice["currency"])  # fmt: skip
             continue
         end = line["period"]["end"]
         if trials.covers(line):
-            total += price.plan.trial_allowance
+            trial = max(trial, price.plan.trial_allowance)
             end = trials.end
         else:
             total += Fraction(price.plan.monthly_allowance * line["amount"], price.amount)
@@ -112,8 +117,12 @@ def allowance_of(invoice: Json, lines: Iterable[Json], subscription: Json) -> Al
     if not granting:
         return None
     end, line, price = max(granting, key=lambda one: one[0])
-    amount = max(0, total.numerator // total.denominator)
-    return Allowance(amount, price, _instant(line["period"]["start"]), _instant(end))
+    if invoice["billing_reason"] != FIRST:
+        trial = 0
+    amount = max(0, total.numerator // total.denominator) + trial
+    return Allowance(
+        amount, price, _instant(line["period"]["start"]), _instant(end), is_trial=trial > 0
+    )
 
 
 class _Trial:

@@ -15,7 +15,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-from billing import letters, low
+from billing import letters, low, trials
 from billing.gateway.moments import moment
 from billing.models import Order, Payment, PaymentGrant, Plan
 from billing.payments import orders
@@ -50,6 +50,7 @@ class Paid:
     period_end: datetime | None = None
     expires_at: datetime | None = None
     demo: bool = False
+    is_trial: bool = False
     invoice_url: str = ""
 
     def undone(self, granted: int) -> int:
@@ -66,11 +67,12 @@ def settle(look: Callable[[], Paid | None]) -> Payment | None:
 def write(paid: Paid, asked: datetime) -> Payment:
     """One transaction: the payment, its grant, what is undone of it, its order, its receipt.
 
-    ``asked`` is when Stripe was asked for ``paid``. Locks in fixed order: the order's row, the
-    payment's, the wallet.
+    ``asked`` is when Stripe was asked for ``paid``. Locks in fixed order: the user's row (as
+    leaving does, which then takes wallet and orders), the order's, the payment's, the wallet.
     """
     try:
         with transaction.atomic():
+            User.objects.select_for_update(no_key=True).filter(pk=paid.user.pk).first()
             if paid.order is not None:
                 orders.paid(paid.order)
             payment = Payment.objects.select_for_update().filter(object_id=paid.object_id).first()
@@ -113,6 +115,8 @@ def _record(paid: Paid) -> Payment:
             metadata=_metadata(paid),
         )
         PaymentGrant.objects.create(payment=payment, grant_id=done.grant)
+    if paid.is_trial:
+        trials.remember(paid.user)
     if not paid.void:
         letters.receipt(payment, invoice_url=paid.invoice_url)
         low.mark(paid.user.pk)
@@ -123,6 +127,7 @@ def _record(paid: Paid) -> Payment:
 def _undo(payment: Payment, paid: Paid) -> None:
     """Revoke or restore by what was refunded and disputed, and tell the user."""
     newly, before = paid.charged.refunded - payment.refunded, payment.revoked
+    disputed_before = payment.disputed
     payment.refunded, payment.disputed = paid.charged.refunded, paid.charged.disputed
     owed = undo_to(payment, paid.undone(payment.granted))
     if newly > 0:
@@ -134,6 +139,10 @@ def _undo(payment: Payment, paid: Paid) -> None:
             owed=owed,
             disputed=payment.disputed > 0,
         )
+    elif payment.disputed > disputed_before and payment.revoked > before:
+        letters.disputed(payment, credits=payment.revoked - before)
+    if payment.disputed < disputed_before and payment.revoked < before:
+        letters.disputed(payment, credits=before - payment.revoked, over=True)
     if payment.revoked != before:
         log.info("payment undone", object=payment.object_id, user=payment.user_id,
                  revoked=payment.revoked, refunded=payment.refunded,

@@ -8,7 +8,7 @@ import structlog
 from billing.gateway.mirror import fetch
 from billing.models import Order, Payment
 from billing.payments import orders
-from billing.payments.charged import charged
+from billing.payments.charged import charged, receipt_of
 from billing.payments.owners import customer_by_id, order_of
 from billing.payments.paid import Paid, settle
 from common.money import MICRO
@@ -58,6 +58,7 @@ def _look(session: Mapping[str, Any]) -> Paid | None:
         charged=charged(intent),
         order=order,
         payment_intent=intent.get("id", ""),
+        invoice_url=receipt_of(intent),
     )
 
 
@@ -65,14 +66,16 @@ def mismatch(session: Mapping[str, Any], order: Order) -> str:
     """Why a paid session is not what ``order`` says; empty when it is."""
     sums = session["total_details"] or {}
     subtotal, total = session["amount_subtotal"], session["amount_total"]
-    due = subtotal - sums.get("amount_discount", 0) + sums.get("amount_tax", 0)
+    net = subtotal - sums.get("amount_discount", 0)
+    due = net + sums.get("amount_tax", 0)
     if order.kind != Order.Kind.CREDITS or order.demo:
         return f"a session that pays for credits, though the order is for: {order.kind}"
     if session["currency"] != order.currency:
         return f"paid in {session['currency']}, ordered in {order.currency}"
     if subtotal != order.amount:
         return f"paid for {subtotal}, ordered for {order.amount} {order.currency}"
-    if total != due:
+    # By the account's tax settings a price may have its tax in it, as is usual in Europe.
+    if total not in (due, net):
         return f"paid {total} where {due} {order.currency} were due"
     return ""
 

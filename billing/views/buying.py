@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from accounts.authentication import MayRead, SignedIn, user_of
 from accounts.models import ApiKey
-from billing import checkout, portal, pricing, serializers
+from billing import checkout, limits, portal, pricing, serializers
 from billing.errors import AlreadySubscribed
 from common.errors import BadInput
 from common.openapi import SIGNED_IN, errors
@@ -71,6 +71,7 @@ class Checkout(APIView):
         wanted.is_valid(raise_exception=True)
         user, key = user_of(request), idempotency_key(request)
         plan = checkout.plan_named(wanted.validated_data["plan"])
+        limits.count_question(user)
         try:
             return page(checkout.open_plan(user, plan, key).url)
         except AlreadySubscribed:
@@ -127,6 +128,7 @@ class Credits(APIView):
         wanted = serializers.CreditsOrderSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         user, key = user_of(request), idempotency_key(request)
+        limits.count_question(user)
         return page(checkout.open_credits(user, wanted.validated_data["quantity"], key).url)
 
 
@@ -144,4 +146,6 @@ class Portal(APIView):
         tags=["billing"],
     )
     def post(self, request: Request) -> Response:
-        return page(portal.open_portal(user_of(request)))
+        user = user_of(request)
+        limits.count_question(user)
+        return page(portal.open_portal(user))

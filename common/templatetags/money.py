@@ -2,15 +2,15 @@
 
 from django import template
 
-from common.money import format_credits, format_money
+from common.money import format_money, shown_credits
 
 register = template.Library()
 
 
 @register.filter
 def credits(microcredits: int) -> str:
-    """Microcredits as a string of credits, the zeros at its end left out: ``1500000``, "1.5"."""
-    return format_credits(microcredits).rstrip("0").rstrip(".")
+    """Microcredits as credits, as people read them: ``1500000``, "1.5"."""
+    return shown_credits(microcredits)
 
 
 @register.filter

@@ -74,7 +74,8 @@ def test_assigning_a_plan_asks_first_and_keeps_the_reason(admin, user, pro):
     path = f"/admin/accounts/user/{user.pk}/plan/"
     token = token_on(admin, path)
     sent = {"token": token, "plan": pro.pk, "status": "active", "reason": "Beta tester."}
-    admin.post(path, sent)
+    asked = admin.post(path, sent).content.decode()
+    assert ">Pro</dd>" in asked
     assert entitlements.current(user).plan.slug == "free"
     admin.post(path, sent | {"confirmed": "yes"})
     assert entitlements.current(user).plan.slug == "pro"
@@ -110,6 +111,10 @@ def test_a_new_price_says_what_it_does(delivering, admin, user):
     assert "Stripe does not know of this yet" in page
     assert "One user subscribes to Pro at another price" in page
     assert "not in line" in admin.get("/admin/billing/plan/").content.decode()
+    asked = admin.get(page_of(pro, "sync")).content.decode()  # there is nothing to fill in first
+    assert "price $12.00 a month would be created" in asked
+    assert "Yes, do it" in asked
+    assert "Change it" not in asked
     do(admin, page_of(pro, "sync"))
     page = admin.get(path).content.decode()
     assert "New subscribers pay this price." in page

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from billing import checkout, payments
-from billing.models import Payment
+from billing.models import Letter, Payment
 from ledger import verbs
 from ledger.balances import balance_of
 from ledger.models import Grant
@@ -41,6 +41,16 @@ def test_a_dispute_that_is_won_restores_once(fake_stripe, user, bought):
         assert seen(bought) == (0, 0, 0)
     assert balance_of(user).available == 100 * CREDIT
     assert Payment.objects.get().lots.count() == 2
+
+
+def test_a_dispute_is_told_once_and_its_end_too(fake_stripe, user, bought):
+    told = Letter.objects.filter(template="disputed")
+    dispute = fake_stripe.dispute(charge_of(fake_stripe, bought))["id"]
+    seen(bought), seen(bought)
+    assert told.get().about["credits"] == "100 credits"
+    fake_stripe.close_dispute(dispute, "won")
+    seen(bought), seen(bought)
+    assert [letter.about["over"] for letter in told.order_by("created")] == [False, True]
 
 
 def test_a_dispute_of_a_part_and_a_refund_add_up(fake_stripe, user, bought):

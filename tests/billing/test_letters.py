@@ -69,6 +69,15 @@ def test_a_receipt_of_a_plan_says_for_when(user):
     assert "Tom &amp; Jerry &lt;3" in mails.html_of(mails.last_to(user.email))
 
 
+def test_what_costs_nothing_is_not_called_paid(user):
+    plan = Plan.objects.get(slug="pro")
+    letters.receipt(payment_of(user, kind="plan", plan=plan, paid=0))
+    subject, text = only(user)
+    assert subject == "You have the plan Pro"
+    assert "There is nothing to pay for this." in text
+    assert "paid for" not in text
+
+
 def test_a_receipt_of_a_top_up_says_that_it_was_automatic(user):
     letters.receipt(payment_of(user, kind="top_up"))
     subject, text = only(user)
@@ -131,7 +140,20 @@ def test_a_refund_says_what_it_took(user):
     letters.refunded(payment_of(user, refunded=475), amount=475, credits=50 * CREDIT)
     subject, text = only(user)
     assert subject == "A refund of $4.75"
-    assert "50 credits left your balance" in text
+    assert "50 credits were taken back" in text
+
+
+def test_a_dispute_says_what_is_withheld_and_what_came_back(user):
+    payment = payment_of(user, paid=80_00, disputed=80_00, revision=1)
+    letters.disputed(payment, credits=1_000 * CREDIT)
+    subject, text = only(user)
+    assert subject == "Your payment of $80.00 is disputed"
+    assert "1,000 credits are taken out of your balance" in text
+    payment.revision = 2
+    letters.disputed(payment, credits=1_000 * CREDIT, over=True)
+    assert "1,000 credits are given back" in " ".join(
+        mails.text_of(mails.last_to(user.email)).split()
+    )
 
 
 def test_a_frozen_wallet_says_why_and_what_to_do(user):

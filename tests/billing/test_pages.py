@@ -123,6 +123,13 @@ def test_an_order_is_paid_on_a_page_of_our_own_by_its_owner_alone(user, browser)
     assert "Pro, a month (demo, nothing was paid) $9.00 paid" in words(page)
     assert "Thank you" not in words(other.get(PAGE, {"paid": order.pk}))
 
+    # A page that is left open says it no more, least of all when the plan has ended meanwhile.
+    Order.objects.update(ended=timezone.now() - timedelta(hours=1))
+    Entitlement.objects.all().delete()
+    later = words(browser.get(PAGE, {"paid": order.pk}))
+    assert "Thank you" not in later
+    assert "being confirmed" not in later
+
 
 def test_who_has_a_plan_is_led_to_the_portal_instead_of_a_second_one(user, browser):
     browser.post(PAGE + "subscribe/", {"plan": "pro"})
@@ -165,8 +172,8 @@ def test_without_a_subscription_there_is_nothing_to_cancel(browser):
         ("٥٠", "Type a whole number"),
         (str(2**63), "Type a whole number"),
         ("-7", "Type a whole number"),
-        ("0", "Choose from 5 to 10000 credits."),
-        ("10001", "Choose from 5 to 10000 credits."),
+        ("0", "Choose from 5 to 10,000 credits."),
+        ("10001", "Choose from 5 to 10,000 credits."),
     ],
 )
 def test_a_quantity_that_can_not_be_bought_stays_with_what_is_wrong(browser, typed, said):
@@ -248,3 +255,10 @@ def test_the_front_page_leads_to_the_sign_up_and_then_to_the_plan(browser):
     html = Client().get("/").content.decode()
     assert 'href="/accounts/signup/?next=/dashboard/billing/%3Fplan=pro%23plans"' in html
     assert 'href="/dashboard/billing/?plan=pro#plans"' in browser.get("/").content.decode()
+
+
+def test_the_price_is_shown_without_a_script_and_nothing_is_ordered(user, browser):
+    answer = browser.post(PAGE + "credits/", {"quantity": "1,000", "do": "show"})
+    assert (answer.status_code, answer["location"]) == (302, PAGE + "?quantity=1000#credits")
+    assert "$100.00 for 1,000 credits" in words(browser.get(PAGE, {"quantity": "1000"}))
+    assert not Order.objects.exists()

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from common.money import format_money, format_price
+from common.money import format_money, format_price, shown_credits
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,19 @@ def test_money(amount, currency, shown):
 )
 def test_price_of_one(price, currency, shown):
     assert format_price(Decimal(price), currency) == shown
+
+
+@pytest.mark.parametrize(
+    ("microcredits", "shown"),
+    [
+        (0, "0"),
+        (1, "0.000001"),
+        (100_000_000, "100"),
+        (1_012_500_000, "1,012.5"),
+        (2**53, "9,007,199,254.740992"),
+        (-500_000, "-0.5"),
+        (-1_500_000_000, "-1,500"),
+    ],
+)
+def test_credits_as_people_read_them(microcredits, shown):
+    assert shown_credits(microcredits) == shown

@@ -106,5 +106,6 @@ def test_its_address_and_cards_are_told(capsys):
     assert ready == "Farebox is ready: http://127.0.0.1:8000"
     assert told == (
         "fake Stripe: http://127.0.0.1:9 "
-        "(cards: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined)"
+        "(cards: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined; "
+        "that page turns the clock, refunds and disputes)"
     )

@@ -83,7 +83,10 @@ def _description(price: Object, name: str, quantity: int) -> str:
     each = price["recurring"]
     if price["unit_amount"] is None:
         return f"{quantity} × {name}"
-    unit = f"{price['unit_amount'] / 100:.2f} {price['currency'].upper()}"
+    whole, cents = divmod(price["unit_amount"], 100)
+    unit = f"{whole:,}.{cents:02} {price['currency'].upper()}"
+    if price["currency"] == "usd":
+        unit = f"${whole:,}.{cents:02}"
     return f"{quantity} × {name} (at {unit}" + (f" / {each['interval']})" if each else ")")
 
 
