@@ -70,13 +70,14 @@ def browser() -> str:
 
 
 def parallel(arguments: Sequence[str]) -> list[str]:
-    """Two processes, unless the arguments choose a number, no xdist, or a debugger."""
+    """Three processes for two cores, since many tests wait for something; unless the arguments
+    choose a number, no xdist, or a debugger."""
     chosen = re.compile(r"-n\d*|-n=?\w+|--numprocesses.*|(-p\s*)?no:xdist|--pdb|--trace|--dist.*")
     if any(chosen.fullmatch(argument) for argument in arguments):
         return []
     # By file, so that one that starts servers for its tests starts them once. (The groups of
     # pytest-xdist 3.8 have no effect under pytest 9.2.)
-    return ["-n", "2", "--dist", "loadfile"]
+    return ["-n", "3", "--dist", "loadfile"]
 
 
 def test_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

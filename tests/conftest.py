@@ -36,7 +36,7 @@ from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
 from ledger.reconcile import reconcile
-from tests.emptying import empty
+from tests.emptying import SHARING, empty, take_left
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -88,6 +88,16 @@ def _record_djstripe() -> None:
     for app, name in real:
         if app == "djstripe":
             recorder.record_applied(app, name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest, django_db_blocker: Any) -> None:
+    """What servers were left with by tests of other folders is gone."""
+    if not request.node.nodeid.startswith(SHARING) and take_left():
+        with django_db_blocker.unblock():
+            empty(KEPT)
+            _plant()
+            connection.close()
 
 
 @pytest.fixture(autouse=True)

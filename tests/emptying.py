@@ -9,6 +9,23 @@ from collections.abc import Collection
 
 from django.db import connection, transaction
 
+# Folders whose tests leave the models in the database for each other, and whether some did.
+SHARING = ("tests/proxy/", "tests/accounts/sockets/", "tests/browser/")
+_left: list[bool] = []
+
+
+def leave_models() -> None:
+    """The models stay, for the servers that go on running."""
+    _left[:] = [True]
+
+
+def take_left() -> bool:
+    """Whether there are models of such a test; the caller removes them."""
+    found = bool(_left)
+    _left.clear()
+    return found
+
+
 # Tables that were ever written, which their files tell: most of the two hundred never are.
 _WRITTEN = """
 SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -41,7 +41,7 @@ from tests.browser.site import (
     site_environment,
 )
 from tests.browser.steps import PASSWORD
-from tests.emptying import empty
+from tests.emptying import empty, leave_models
 from tests.fakes.identity import FakeGitHub, FakeGoogle
 from tests.fakes.smtp import FakeMail
 from tests.proxy.server import SECRET_KEY, wait_for
@@ -125,6 +125,7 @@ def clean_books(running_site: Site, valkey: OwnValkey, django_db_blocker: Any) -
         if _restore_catalog():
             _wait_for_catalog(running_site)
         yield
+        leave_models()
         empty(KEPT)
         with connection.cursor() as cursor:
             cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)

@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.models import Hold
 from ledger.reconcile import reconcile
-from tests.emptying import empty
+from tests.emptying import empty, leave_models
 from tests.fakes.providers import FakeProviders
 from tests.proxy.dialects import Dialect, Reply
 from tests.proxy.outcomes import assert_keeps_secrets
@@ -107,6 +107,7 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
             AIModel.objects.bulk_create(AIModel(**row) for row in models)
             Price.objects.bulk_create(Price(**row) for row in prices)
         yield restored
+        leave_models()
         empty(KEPT)
         with connection.cursor() as cursor:
             cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
