@@ -75,9 +75,9 @@ def parallel(arguments: Sequence[str]) -> list[str]:
     chosen = re.compile(r"-n\d*|-n=?\w+|--numprocesses.*|(-p\s*)?no:xdist|--pdb|--trace|--dist.*")
     if any(chosen.fullmatch(argument) for argument in arguments):
         return []
-    # By file, so that one that starts servers for its tests starts them once. (The groups of
-    # pytest-xdist 3.8 have no effect under pytest 9.2.)
-    return ["-n", "3", "--dist", "loadfile"]
+    # By file, so that one that starts servers for its tests starts them once, in the order of
+    # tests/conftest.py. (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
+    return ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def test_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

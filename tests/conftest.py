@@ -30,6 +30,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate
 from django.test.utils import override_settings, setup_databases, teardown_databases
 from psycopg.conninfo import make_conninfo
+from pytest_django.plugin import blocking_manager_key
 
 from accounts import verbs as accounts
 from accounts.models import User
@@ -38,6 +39,10 @@ from ledger import verbs
 from ledger.reconcile import reconcile
 from tests.emptying import SHARING, empty, take_left
 
+SLOW = (
+    "tests/bench/", "tests/browser/", "tests/proxy/", "tests/devtools/", "tests/accounts/sockets/",
+    "tests/billing/test_storm.py", "tests/billing/test_allowance.py",
+)  # fmt: skip
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 
@@ -90,11 +95,16 @@ def _record_djstripe() -> None:
             recorder.record_applied(app, name)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_left(request: pytest.FixtureRequest, django_db_blocker: Any) -> None:
-    """What servers were left with by tests of other folders is gone."""
-    if not request.node.nodeid.startswith(SHARING) and take_left():
-        with django_db_blocker.unblock():
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that no process is alone with one in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What servers were left with by tests of other folders is gone before anything is set up."""
+    if not item.nodeid.startswith(SHARING) and take_left():
+        with item.config.stash[blocking_manager_key].unblock():
             empty(KEPT)
             _plant()
             connection.close()

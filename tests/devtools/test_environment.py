@@ -99,4 +99,10 @@ def test_a_chosen_number_of_processes_stays(arguments):
 
 @pytest.mark.parametrize("arguments", [[], ["-x", "-k", "no"], ["tests/no_such.py", "-vv"]])
 def test_otherwise_there_are_two(arguments):
-    assert bin_test.parallel(arguments) == ["-n", "3", "--dist", "loadfile"]
+    assert bin_test.parallel(arguments) == [
+        "-n",
+        "3",
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+    ]
