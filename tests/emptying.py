@@ -10,7 +10,10 @@ from collections.abc import Collection
 from django.db import connection, transaction
 
 # Folders whose tests leave the models in the database for each other, and whether some did.
-SHARING = ("tests/proxy/", "tests/accounts/sockets/", "tests/browser/")
+SHARING = (
+    "tests/proxy/", "tests/accounts/sockets/", "tests/browser/",
+    "tests/accounts/test_losing_access.py",
+)  # fmt: skip
 _left: list[bool] = []
 
 
