@@ -22,6 +22,7 @@ from billing.errors import AlreadySubscribed, StripeRefused, StripeUnavailable
 from billing.gateway.client import api, asking
 from billing.gateway.mirror import absent, fetch
 from billing.models import Order, Plan, PlanPrice
+from billing.owners import ORDER
 from billing.subscriptions import at_stripe, is_live
 from common.errors import BadInput
 
@@ -126,7 +127,7 @@ def _credits(order: Order) -> Json:
 
 def _about(order: Order) -> dict[str, str]:
     """The metadata by which what Stripe has leads back here."""
-    about = {"farebox_order": str(order.pk), "farebox_user": str(order.user_id)}
+    about = {ORDER: str(order.pk), "farebox_user": str(order.user_id)}
     return about | ({"farebox_plan": order.plan.slug} if order.plan else {})
 
 

@@ -22,6 +22,7 @@ from billing.gateway.client import api, asking
 from billing.gateway.listing import listing
 from billing.gateway.mirror import absent
 from billing.models import Customer
+from billing.owners import ORDER
 from common.errors import FareboxError
 
 log = structlog.get_logger(__name__)
@@ -121,7 +122,7 @@ def _end_all(customer: str) -> None:
             _post(f"invoices/{invoice['id']}/void")
         for intent in listing("/v1/payment_intents", customer=customer):
             # Others belong to a session or an invoice, and ended with it.
-            if intent["status"] in _OPEN_INTENTS and "farebox_order" in intent["metadata"]:
+            if intent["status"] in _OPEN_INTENTS and ORDER in intent["metadata"]:
                 _post(f"payment_intents/{intent['id']}/cancel")
         _request("delete", f"customers/{customer}")
     except StripeRefused as error:

@@ -10,7 +10,7 @@ Everything that changes a user's row holds the lock of the user's own row, taken
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,6 +21,7 @@ from djstripe.models import Subscription
 
 from accounts import events
 from accounts.models import User
+from billing.gateway.values import instant
 from billing.models import Customer, DemoSubscription, Entitlement, Plan, PlanPrice
 
 log = structlog.get_logger(__name__)
@@ -168,10 +169,10 @@ def _of_stripe(user: User, data: Mapping[str, Any], price: PlanPrice) -> _Follow
     """``None`` for one that gives no access: past due beyond its grace."""
     items = [item for item in data["items"]["data"] if item["price"]["id"] == price.stripe_id]
     start, end = (
-        _instant(items[0]["current_period_start"]),
-        _instant(items[0]["current_period_end"]),
+        instant(items[0]["current_period_start"]),
+        instant(items[0]["current_period_end"]),
     )
-    created = _instant(data["created"])
+    created = instant(data["created"])
     assert start is not None
     assert created is not None
     grace_until = None
@@ -187,8 +188,8 @@ def _of_stripe(user: User, data: Mapping[str, Any], price: PlanPrice) -> _Follow
         subscription=data["id"],
         period_start=start,
         period_end=end,
-        trial_end=_instant(data["trial_end"]) if data["status"] == "trialing" else None,
-        cancel_at=end if data["cancel_at_period_end"] else _instant(data["cancel_at"]),
+        trial_end=instant(data["trial_end"]) if data["status"] == "trialing" else None,
+        cancel_at=end if data["cancel_at_period_end"] else instant(data["cancel_at"]),
         grace_until=grace_until,
     )
     return _Followed(created, row)
@@ -210,7 +211,3 @@ def _of_demo(user: User) -> _Followed | None:
         cancel_at=demo.period_end if demo.cancel_at_period_end else None,
     )
     return _Followed(demo.created, row)
-
-
-def _instant(epoch: int | None) -> datetime | None:
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)

@@ -6,7 +6,7 @@ late, twice, in any order, or not at all (``billing.catchup``), and end in the s
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -16,7 +16,8 @@ from djstripe.models import Event
 from billing import news, payments
 from billing.following import follow_subscription
 from billing.gateway.money_back import keep_money_back
-from billing.payments.owners import customer_by_id
+from billing.gateway.values import instant, linked
+from billing.owners import customer_by_id
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +26,9 @@ Json = Mapping[str, Any]
 
 def _session(session: Json) -> None:
     payments.apply_session(session["id"])
-    if invoice := _id(session.get("invoice")):
+    if invoice := linked(session.get("invoice")):
         payments.apply_invoice(invoice)
-    elif subscription := _id(session.get("subscription")):
+    elif subscription := linked(session.get("subscription")):
         follow_subscription(subscription)
 
 
@@ -56,14 +57,9 @@ def _intent(intent: Json) -> None:
 
 def _money_back(about: Json) -> None:
     """``about`` is a charge, refund or dispute. What was never paid by an intent is not ours."""
-    if intent := _id(about.get("payment_intent")):
+    if intent := linked(about.get("payment_intent")):
         payments.apply_changed_intent(intent)
         keep_money_back(intent)
-
-
-def _id(value: Any) -> str | None:
-    found = value.get("id") if isinstance(value, Mapping) else value
-    return str(found) if found else None
 
 
 LOOKS: dict[str, Callable[[Json], None]] = {
@@ -138,4 +134,4 @@ def _remember(event: Json) -> bool:
 
 def created(event: Json) -> datetime:
     """When it happened at Stripe."""
-    return datetime.fromtimestamp(event["created"], UTC)
+    return instant(event["created"])

@@ -16,13 +16,12 @@ from billing import entitlements
 from billing.errors import StripeRefused
 from billing.gateway.client import api, asking
 from billing.gateway.listing import listing
-from billing.gateway.mirror import refresh, refresh_if
-from billing.models import Customer
+from billing.gateway.mirror import absent, refresh, refresh_if
+from billing.owners import ORDER, customer_by_id
 
 log = structlog.get_logger(__name__)
 
 SECOND = "farebox_second"  # metadata: the subscription that is kept instead
-ORDER = "farebox_order"
 EXPAND = ["schedule"]  # the plan that is to come is in it
 # What a subscription can be in that still costs or gives something.
 LIVE = ("trialing", "active", "past_due")
@@ -44,11 +43,11 @@ def follow_subscription(id: str) -> Subscription | None:
     ``None`` for one of a customer unknown here. Must be called outside transactions; raises
     ``StripeUnavailable`` and ``StripeRefused``.
     """
-    row = refresh_if(Subscription, id, lambda data: _customer(data["customer"]), EXPAND)
+    row = refresh_if(Subscription, id, lambda data: customer_by_id(data["customer"]), EXPAND)
     if row is None:
         log.info("a subscription of a customer unknown here", subscription=id)
         return None
-    customer = _customer(row.stripe_data["customer"])
+    customer = customer_by_id(row.stripe_data["customer"])
     if customer is None:
         return None
     try:
@@ -59,11 +58,6 @@ def follow_subscription(id: str) -> Subscription | None:
     finally:  # the plan that is kept holds, whatever Stripe says of the other one
         entitlements.follow(customer.user)
     return row
-
-
-def _customer(value: Any) -> Customer | None:
-    id = value.get("id") if isinstance(value, Mapping) else value
-    return Customer.objects.select_related("user").filter(stripe_id=id).first()
 
 
 def _live(customer: str) -> list[Subscription]:
@@ -95,7 +89,7 @@ def _end(id: str, kept: str) -> None:
         try:
             api().v1.subscriptions.cancel(id)
         except stripe.InvalidRequestError as error:
-            if error.code != "resource_missing":  # it is canceled already
+            if not absent(error):  # else it is canceled already
                 raise
     refresh(Subscription, id, EXPAND)
     _pay_back(id)

@@ -63,11 +63,6 @@ def without_pages(bill: Bill) -> Bill:
     return replace(bill, url=None, pdf=None)
 
 
-def latest(user: User, count: int) -> list[Bill]:
-    """The newest bills, for a page."""
-    return bills(user, None, count)
-
-
 def _near(cursor: Cursor | None, kind: str, pk: str) -> Q:
     """The condition on which rows of a kind are beyond the cursor; ``pk`` is their number's
     column."""

@@ -8,7 +8,7 @@ Amounts of money are minor units of a currency, amounts of credits microcredits,
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,11 +16,11 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.timezone import localtime
 
 from accounts import notices
 from accounts.models import User
 from billing.models import Letter, Order, Payment
+from billing.wording import day
 from common.money import format_money, shown_credits
 
 log = structlog.get_logger(__name__)
@@ -56,8 +56,8 @@ def receipt(payment: Payment, *, invoice_url: str = "") -> None:
         free=payment.paid == 0,
         paid=format_money(payment.paid, payment.currency),
         credits=_credits(payment.granted) if payment.granted else "",
-        date=_date(payment.created or timezone.now()),
-        period=f"{_date(begin)} to {_date(end)}" if begin and end else "",
+        date=day(payment.created or timezone.now()),
+        period=f"{day(begin)} to {day(end)}" if begin and end else "",
         invoice_url=invoice_url,
         billing_url=_billing_url(),
     )
@@ -82,7 +82,7 @@ def payment_failed(
         "payment_failed",
         amount=format_money(amount, currency),
         plan=plan,
-        until=_date(until) if until else "",
+        until=day(until) if until else "",
         url=url or _billing_url(),
         billing_url=_billing_url(),
     )
@@ -103,7 +103,7 @@ def trial_ending(
         user,
         "trial_ending",
         plan=plan,
-        ends_at=_date(ends_at),
+        ends_at=day(ends_at),
         amount=format_money(amount, currency) if amount is not None else "",
         billing_url=_billing_url(),
     )
@@ -120,7 +120,7 @@ def subscription_canceled(
         "subscription_canceled",
         plan=plan,
         ended=ended,
-        ends_at=_date(ends_at),
+        ends_at=day(ends_at),
         billing_url=_billing_url(),
     )
 
@@ -135,7 +135,7 @@ def refunded(payment: Payment, *, amount: int, credits: int) -> None:
         what=_what(payment),
         amount=format_money(amount, payment.currency),
         credits=_credits(credits) if credits else "",
-        date=_date(payment.created),
+        date=day(payment.created),
         billing_url=_billing_url(),
     )
 
@@ -151,7 +151,7 @@ def disputed(payment: Payment, *, credits: int, over: bool = False) -> None:
         amount=format_money(payment.paid, payment.currency),
         credits=_credits(credits),
         over=over,
-        date=_date(payment.created),
+        date=day(payment.created),
         billing_url=_billing_url(),
     )
 
@@ -228,14 +228,8 @@ def _credits(amount: int) -> str:
     return f"{shown_credits(amount)} {settings.CREDIT_NAME}"
 
 
-def _date(moment: datetime) -> str:
-    """``"21 November 2026"``, UTC: the same wherever it is read."""
-    when = localtime(moment)
-    return f"{when.day} {when:%B %Y}"
-
-
 def _moment(moment: datetime) -> str:
-    return f"{_date(moment)}, {localtime(moment):%H:%M} UTC"
+    return f"{day(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
 
 
 def _billing_url() -> str:

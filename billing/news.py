@@ -5,7 +5,7 @@ any number of times.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from djstripe.models import Invoice, Subscription
 
 from billing import entitlements, letters
 from billing.following import is_second
+from billing.gateway.values import instant, linked
 from billing.models import Customer, PlanPrice
 from billing.payments.invoices import subscription_of
 
@@ -44,7 +45,7 @@ def trial_ending(row: Subscription) -> None:
     """That a trial ends soon and what is due then."""
     data = row.stripe_data
     found = _whose(data)
-    ends_at = _instant(data["trial_end"])
+    ends_at = instant(data["trial_end"])
     if found is None or data["status"] != "trialing" or ends_at is None:
         return
     if ends_at <= timezone.now() or _ends_at(data) is not None:
@@ -90,8 +91,7 @@ def invoice_failed(id: str) -> None:
 
 def _whose(subscription: Json) -> tuple[Customer, PlanPrice] | None:
     """The customer of a subscription, unless they are leaving, and what it is for."""
-    value = subscription["customer"]
-    id = value.get("id") if isinstance(value, Mapping) else value
+    id = linked(subscription["customer"])
     customer = Customer.objects.select_related("user").filter(stripe_id=id, closing_at=None).first()
     prices = [item["price"]["id"] for item in subscription["items"]["data"]]
     price = PlanPrice.objects.select_related("plan").filter(stripe_id__in=prices).first()
@@ -101,11 +101,7 @@ def _whose(subscription: Json) -> tuple[Customer, PlanPrice] | None:
 def _ends_at(subscription: Json) -> datetime | None:
     """When it ends or has ended, if that is known."""
     if subscription["status"] == "canceled":
-        return _instant(subscription["ended_at"])
+        return instant(subscription["ended_at"])
     if subscription["cancel_at_period_end"]:
-        return _instant(subscription["items"]["data"][0]["current_period_end"])
-    return _instant(subscription["cancel_at"])
-
-
-def _instant(epoch: int | None) -> datetime | None:
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
+        return instant(subscription["items"]["data"][0]["current_period_end"])
+    return instant(subscription["cancel_at"])

@@ -21,6 +21,7 @@ from billing.following import follow_subscription
 from billing.gateway import mirror
 from billing.gateway.client import api, asking
 from billing.gateway.money_back import keep_money_back
+from billing.gateway.values import linked
 from billing.models import Payment, Plan, PlanPrice
 from billing.payments.charged import charged
 from common.errors import Conflict
@@ -108,7 +109,7 @@ def change_plan(subscription: str, plan: Plan, *, at_period_end: bool, key: str)
     else:
         _change_now(found, item, price, key)
     changed = _follow(subscription)
-    invoice = _id(changed.stripe_data.get("latest_invoice"))
+    invoice = linked(changed.stripe_data.get("latest_invoice"))
     if invoice:
         payments.apply_invoice(invoice)
 
@@ -137,7 +138,7 @@ def _schedule(found: Json, price: PlanPrice, key: str) -> None:
         now = made.to_dict()["phases"][0]
         present = {
             "items": [
-                {"price": _id(item["price"]), "quantity": item.get("quantity", 1)}
+                {"price": linked(item["price"]), "quantity": item.get("quantity", 1)}
                 for item in now["items"]
             ],
             "start_date": now["start_date"],
@@ -159,7 +160,7 @@ def _schedule(found: Json, price: PlanPrice, key: str) -> None:
 
 
 def _is_scheduled(found: Json, key: str) -> bool:
-    schedule = _id(found.get("schedule"))
+    schedule = linked(found.get("schedule"))
     if not schedule:
         return False
     with _saying("look at a schedule"):
@@ -205,11 +206,6 @@ def _fetch(subscription: str) -> Json:
         return mirror.fetch("subscription", subscription)
 
 
-def _id(value: Any) -> str:
-    """The id of a linked object, whether Stripe has expanded it or not."""
-    return str((value.get("id") if isinstance(value, dict) else value) or "")
-
-
 def _update(subscription: str, params: Any, key: str) -> None:
     with _saying("change a subscription"):
         api().v1.subscriptions.update(subscription, params, {"idempotency_key": key})
@@ -217,7 +213,7 @@ def _update(subscription: str, params: Any, key: str) -> None:
 
 def _release_schedule(subscription: str) -> None:
     """A plan change that waits would refuse or undo what is to be done now."""
-    if schedule := _id(_fetch(subscription).get("schedule")):
+    if schedule := linked(_fetch(subscription).get("schedule")):
         with _saying("release a schedule"):
             api().v1.subscription_schedules.release(schedule)
 

@@ -16,9 +16,9 @@ from billing import invoices, pricing, subscriptions, trials
 from billing.models import Customer, Plan
 from billing.plan_offers import PlanOffer, amount, credit_prices, offers
 from billing.returns import returned
-from billing.standing import BOUGHT, day, standing_of
+from billing.standing import BOUGHT, standing_of
 from billing.top_up_parts import top_up_parts
-from billing.wording import for_people, whole
+from billing.wording import day, for_people, whole
 from common.errors import BadInput, FareboxError
 from common.money import MICRO, format_credits, format_money, parse_credits
 from common.paging import Cursor

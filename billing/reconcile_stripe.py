@@ -13,10 +13,10 @@ from typing import Any
 from billing.following import is_second
 from billing.gateway.listing import listing, rest_of
 from billing.models import Customer, Order, Payment
+from billing.owners import ORDER, order_id
 from billing.payments import intents, sessions
 from billing.payments.charged import NOTHING, Charged, reckon
 from billing.payments.invoices import subscription_of
-from billing.payments.owners import ORDER, order_id
 from common.money import MICRO, format_credits
 from ledger.models import Transfer
 from ledger.reconcile import Books

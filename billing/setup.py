@@ -176,7 +176,7 @@ def _delete(id: str) -> None:
         try:
             api().v1.webhook_endpoints.delete(id)
         except stripe.InvalidRequestError as error:
-            if error.code != "resource_missing":
+            if not absent(error):
                 raise
     WebhookEndpoint.objects.filter(id=id).delete()
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
+from billing.wording import day
 from common.money import format_money
 
 BOUGHT = ("stripe", "demo")  # the sources of a plan that its user can manage
@@ -26,11 +26,6 @@ class Standing:
     subscribed: bool = False
     ending: bool = False
     urgent: bool = False
-
-
-def day(instant: datetime) -> str:
-    """``"5 December 2026"``, UTC."""
-    return f"{instant.day} {instant:%B %Y}"
 
 
 def standing_of(now: Mapping[str, Any]) -> Standing:

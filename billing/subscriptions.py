@@ -1,6 +1,6 @@
 """What is known of somebody's subscription: at Stripe now, and what the account shows."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +9,7 @@ from djstripe.models import Subscription
 from accounts.models import User
 from billing import demo, entitlements
 from billing.gateway.client import api, asking
+from billing.gateway.values import instant, linked
 from billing.models import Customer, DemoSubscription, Entitlement, Plan, PlanPrice
 from common.money import format_credits, shown_credits
 from ledger.models import Account
@@ -86,11 +87,6 @@ def ended_at(user: User) -> datetime | None:
     return max((end for end in ends if end is not None), default=None)
 
 
-def instant(epoch: int | None) -> datetime | None:
-    """Stripe's seconds since 1970 as an instant."""
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
-
-
 def _mirrored(now: Entitlement) -> Json | None:
     row = Subscription.objects.filter(id=now.subscription).first() if now.subscription else None
     return dict(row.stripe_data) if row else None
@@ -113,15 +109,16 @@ def scheduled_plan(row: Json | None) -> Plan | None:
     schedule = (row or {}).get("schedule")
     if not isinstance(schedule, dict):  # an id, where it was not expanded
         return None
-    now = {str(_price_id(item)) for item in _items(row)}
+    now = {linked(item.get("price")) for item in _items(row)}
     phases = sorted(schedule.get("phases") or [], key=lambda phase: phase["start_date"])
     current = (schedule.get("current_phase") or {}).get("start_date") or 0
     for phase in phases:
         if phase["start_date"] <= current:
             continue
         for item in phase.get("items") or []:
-            plan = plan_of_price(_price_id(item))
-            if plan is not None and str(_price_id(item)) not in now:
+            price = linked(item.get("price"))
+            plan = plan_of_price(price)
+            if plan is not None and price not in now:
                 return plan
     return None
 
@@ -135,8 +132,3 @@ def plan_of_price(stripe_id: str | None) -> Plan | None:
 def _items(row: Json | None) -> list[Json]:
     items: list[Json] = ((row or {}).get("items") or {}).get("data") or []
     return items
-
-
-def _price_id(item: Json) -> str | None:
-    price = item.get("price")
-    return price.get("id") if isinstance(price, dict) else price

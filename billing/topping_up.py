@@ -29,6 +29,7 @@ from billing.gateway import mirror
 from billing.gateway.client import api, asking
 from billing.gateway.listing import listing
 from billing.models import Customer, Order, TopUp
+from billing.owners import ORDER
 from common.errors import FareboxError, Unavailable
 from ledger.models import Account
 
@@ -231,7 +232,7 @@ def _intent(order: Order, now: datetime) -> dict[str, Any] | None:
                     "description": f"{settings.SITE_NAME}: {order.quantity:,} "
                     f"{settings.CREDIT_NAME} (automatic top-up)",
                     "metadata": {
-                        "farebox_order": str(order.pk),
+                        ORDER: str(order.pk),
                         "farebox_user": str(order.user_id),
                         "farebox_kind": order.kind,
                     },
@@ -253,7 +254,7 @@ def _orphan(order: Order, customer: Customer) -> dict[str, Any] | None:
     for intent in listing(
         "/v1/payment_intents", customer=customer.stripe_id, created={"gte": since}
     ):
-        if (intent.get("metadata") or {}).get("farebox_order") == str(order.pk):
+        if (intent.get("metadata") or {}).get(ORDER) == str(order.pk):
             return dict(intent)
     return None
 

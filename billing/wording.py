@@ -1,4 +1,6 @@
-"""Reading what people type into the billing pages, and telling them what was wrong with it."""
+"""Reading what people type into the billing pages, and telling them of it in their words."""
+
+from datetime import UTC, datetime
 
 from common.errors import BadInput, FareboxError
 
@@ -17,3 +19,9 @@ def for_people(error: FareboxError) -> str:
     if error.param:
         text = text.removeprefix(f"{error.param}: ")
     return text[:1].upper() + text[1:]
+
+
+def day(instant: datetime) -> str:
+    """``"5 December 2026"``, UTC: the same wherever it is read."""
+    when = instant.astimezone(UTC)
+    return f"{when.day} {when:%B %Y}"

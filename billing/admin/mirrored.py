@@ -17,7 +17,6 @@ from billing.admin.shown import (
     STATES,
     StripePage,
     code,
-    linked,
     moment,
     out,
     state,
@@ -27,6 +26,7 @@ from billing.admin.shown import (
     time,
     told,
 )
+from billing.gateway.values import linked
 from billing.models import Payment
 from common.admin import link_to
 

@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from accounts.admin import users_whose_email_begins
 from accounts.models import User
+from billing.gateway.values import linked
 from billing.models import Customer
 from common.admin import ReadOnlyAdmin, link_to, shown_money
 
@@ -43,11 +44,6 @@ def told(row: Any, path: str) -> Any:
         else:
             return None
     return value
-
-
-def linked(value: Any) -> str:
-    """The id of a linked object, whether Stripe was asked to expand it or not."""
-    return str((value.get("id") if isinstance(value, dict) else value) or "")
 
 
 def moment(epoch: Any) -> str:

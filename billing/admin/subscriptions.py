@@ -20,7 +20,6 @@ from billing import operations
 from billing.admin.shown import (
     StripePage,
     code,
-    linked,
     moment,
     state,
     status_filter,
@@ -28,6 +27,7 @@ from billing.admin.shown import (
     time,
     told,
 )
+from billing.gateway.values import linked
 from billing.models import Plan, PlanPrice
 from billing.subscriptions import scheduled_plan
 from common.admin import ConfirmedForm, confirm, link_to, reason_field

@@ -13,7 +13,7 @@ keeps the secret key in a table.
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import stripe
@@ -24,6 +24,7 @@ from djstripe.models.base import StripeModel
 
 from billing.gateway.client import api, asking
 from billing.gateway.moments import moment
+from billing.gateway.values import instant, linked
 from common.errors import Unavailable
 
 _NOT_FROM_STRIPE = {"subscriber", "date_purged", "stripe_data"}
@@ -88,7 +89,7 @@ def _bring_customer(model: type[StripeModel], data: dict[str, Any]) -> None:
 def keep(model: type[M], data: dict[str, Any]) -> M:
     """Keep an object that Stripe has just made for us, unless somebody has kept it since: that
     one is as new or newer."""
-    made = datetime.fromtimestamp(data["created"], UTC)
+    made = instant(data["created"])
     return _write(model, data, min(made, moment()))  # Stripe's clock may be ahead of ours
 
 
@@ -152,11 +153,11 @@ def record(model: type[StripeModel], data: dict[str, Any]) -> dict[str, Any]:
 
 def _present(model: Any, value: Any) -> str | None:
     """The id of a linked object, if we have a row of it."""
-    id = value.get("id") if isinstance(value, dict) else value
+    id = linked(value)
     return id if id and model.objects.filter(id=id).exists() else None
 
 
 def absent(error: Exception) -> bool:
-    """Whether a ``StripeRefused`` means that Stripe has no such object."""
-    cause = error.__cause__
+    """Whether Stripe says that it has no such object: a ``StripeRefused``, or Stripe's own."""
+    cause = error.__cause__ or error
     return isinstance(cause, stripe.InvalidRequestError) and cause.code == "resource_missing"

@@ -5,9 +5,9 @@ from typing import Any
 
 from billing.gateway.mirror import fetch
 from billing.models import Order, Payment
+from billing.owners import customer_by_id, order_of
 from billing.payments import orders
 from billing.payments.charged import charged, receipt_of
-from billing.payments.owners import customer_by_id, order_of
 from billing.payments.paid import Paid, settle
 from common.money import MICRO
 from ledger.models import Grant

@@ -9,7 +9,7 @@ subscription's first invoice alone: Stripe makes one for nothing each time a tri
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -19,9 +19,10 @@ from djstripe.models import Invoice
 from billing.following import follow_subscription, is_second
 from billing.gateway.listing import rest_of
 from billing.gateway.mirror import fetch, refresh_if
+from billing.gateway.values import instant, linked
 from billing.models import Payment, PlanPrice
+from billing.owners import customer_by_id, order_of
 from billing.payments.charged import NOTHING, Charged, charged
-from billing.payments.owners import customer_by_id, order_of
 from billing.payments.paid import Paid, settle
 from ledger.models import Grant
 
@@ -51,8 +52,7 @@ def apply_invoice(id: str) -> Payment | None:
 def subscription_of(invoice: Json) -> str | None:
     """The id of the subscription that an invoice is for."""
     parent = (invoice.get("parent") or {}).get("subscription_details") or {}
-    found = parent.get("subscription")
-    return found.get("id") if isinstance(found, Mapping) else found
+    return linked(parent.get("subscription")) or None
 
 
 def _look(id: str) -> Paid | None:
@@ -121,7 +121,7 @@ def allowance_of(invoice: Json, lines: Iterable[Json], subscription: Json) -> Al
         trial = 0
     amount = max(0, total.numerator // total.denominator) + trial
     return Allowance(
-        amount, price, _instant(line["period"]["start"]), _instant(end), is_trial=trial > 0
+        amount, price, instant(line["period"]["start"]), instant(end), is_trial=trial > 0
     )
 
 
@@ -138,13 +138,8 @@ class _Trial:
 
 def _price_of(line: Json) -> PlanPrice | None:
     details = (line.get("pricing") or {}).get("price_details") or {}
-    found = details.get("price")
-    id = found.get("id") if isinstance(found, Mapping) else found
+    id = linked(details.get("price"))
     return PlanPrice.objects.select_related("plan").filter(stripe_id=id).first() if id else None
-
-
-def _instant(epoch: int) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC)
 
 
 def _charged(invoice: Json) -> tuple[list[str], Charged]:

@@ -5,9 +5,9 @@ import structlog
 from billing.gateway.listing import listing
 from billing.gateway.mirror import fetch
 from billing.models import Payment
+from billing.owners import customer_by_id
 from billing.payments.intents import apply_payment_intent
 from billing.payments.invoices import apply_invoice
-from billing.payments.owners import customer_by_id
 from billing.payments.sessions import apply_session
 
 log = structlog.get_logger(__name__)

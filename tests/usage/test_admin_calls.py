@@ -27,8 +27,11 @@ def listed(admin, **query):
 
 
 def test_found_by_id_email_and_model(admin, user, stranger):
-    mine, theirs = written(user), written(stranger, model="gpt-5")
-    assert set(listed(admin)) == {theirs.pk, mine.pk}
+    earlier = timezone.now() - timedelta(minutes=1)  # of one millisecond, ids are in any order
+    first = uuid.UUID(int=first_id_at(earlier).int | 7 << 76)
+    mine = written(user, id=first, started=earlier)
+    theirs = written(stranger, model="gpt-5")
+    assert listed(admin) == [theirs.pk, mine.pk]
     assert listed(admin, q=str(mine.pk)) == [mine.pk]
     assert listed(admin, q="stranger@example.com") == [theirs.pk]
     assert listed(admin, q="rid") == [mine.pk]

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from billing.gateway.values import linked
 from billing.models import Customer, Order
 
 ORDER = "farebox_order"  # in the metadata of what we make at Stripe
@@ -11,7 +12,7 @@ ORDER = "farebox_order"  # in the metadata of what we make at Stripe
 
 def customer_by_id(value: Any) -> Customer | None:
     """The customer of ours that an object names, by id or expanded."""
-    id = value.get("id") if isinstance(value, Mapping) else value
+    id = linked(value)
     return Customer.objects.select_related("user").filter(stripe_id=id).first() if id else None
 
 
