@@ -27,6 +27,16 @@ from common.errors import Unavailable
 SECONDS = 30
 WAIT_SECONDS = 2
 
+# Who asks again because an answer was lost on its way gets the same one: KEYS[2] keeps by whom the
+# ticket was spent. Both keys go when the ticket would have expired.
+_SPEND = """
+local kept = redis.call('GET', KEYS[1])
+if not kept then return false end
+local by = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'GET', 'EX', ARGV[2])
+if by and by ~= ARGV[1] then return false end
+return kept
+"""
+
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 _AWAY = "The service can't reach its memory of tickets; try again shortly."
 _async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, aioredis.Redis] = WeakKeyDictionary()
@@ -51,8 +61,10 @@ async def redeem(ticket: str) -> Credential | None:
     """
     if not _FORM.fullmatch(ticket):
         return None
+    key = _key(ticket)
+    by = secrets.token_hex(16)
     try:
-        kept = await _async_client().getdel(_key(ticket))
+        kept = await _async_client().eval(_SPEND, 2, key, f"{key}:by", by, SECONDS)
     except (redis.RedisError, OSError):
         raise Unavailable(_AWAY, retry_after=5) from None
     if not isinstance(kept, bytes):

@@ -2,6 +2,12 @@
 
 import hashlib
 import re
+import select
+import socket
+import socketserver
+import threading
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
@@ -23,6 +29,37 @@ PATH = "/api/ws-ticket"
 def valkey():
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         yield client
+
+
+@contextmanager
+def losing_an_answer(url):
+    """A way to the server behind ``url`` that passes the first ticket on, and dies when the
+    answer to it comes."""
+    parts = urlsplit(url)
+    lost = threading.Event()
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self):
+            with socket.create_connection((parts.hostname, parts.port)) as server:
+                asked = False
+                while found := select.select([self.request, server], [], [])[0]:
+                    data = found[0].recv(65_536)
+                    if data and asked and not lost.is_set():
+                        lost.set()
+                        return
+                    if not data:
+                        return
+                    asked = asked or b"farebox:ticket" in data
+                    (server if found[0] is self.request else self.request).sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        try:
+            yield urlunsplit(
+                parts._replace(netloc=f":{parts.password}@127.0.0.1:{relay.server_address[1]}")
+            ), lost
+        finally:
+            relay.shutdown()
 
 
 @async_to_sync
@@ -63,6 +100,17 @@ def test_a_ticket_is_redeemed_once(user, api_key):
     credential = Credential("key", bytes(api_key.key.digest).hex(), user.pk)
     ticket = tickets.make(credential)
     assert redeem(ticket) == credential
+    assert redeem(ticket) is None
+
+
+def test_a_ticket_whose_answer_was_lost_on_the_way_is_not_lost(user):
+    """The client asks again by itself; a connection that dies must not cost the ticket."""
+    credential = Credential("session", "s" * 32, user.pk)
+    ticket = tickets.make(credential)
+    with losing_an_answer(settings.REDIS_URL) as (url, lost):
+        with override_settings(REDIS_URL=url):
+            assert redeem(ticket) == credential
+        assert lost.is_set()
     assert redeem(ticket) is None
 
 
