@@ -1,5 +1,6 @@
 """Django's settings. Everything that differs between deployments comes from the environment."""
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,8 @@ if not DEBUG and not ALLOWED_HOSTS:
 SITE_NAME = env.text("SITE_NAME", "Farebox")
 
 INSTALLED_APPS = [
-    "daphne",
+    # Only runserver has a use for it, and twisted takes every process half a second to import.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",

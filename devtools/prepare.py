@@ -138,9 +138,6 @@ def migrate(
     env: Mapping[str, str], check: Callable[[], None], show: Callable[[str], None] = say
 ) -> None:
     """Apply what is missing, one line a migration as it is done; silent when nothing is."""
-    if not any(app == "djstripe" for app, _ in applied_migrations(env["DATABASE_URL"])):
-        show("farebox: making dj-stripe's tables")  # its migrations would take a minute
-        manage(env, check, "install_djstripe")
     told = False
 
     def progress(line: str) -> None:

@@ -25,10 +25,8 @@ import psycopg
 import pytest
 from django.apps import apps
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate
-from django.test.utils import override_settings, setup_databases, teardown_databases
+from django.test.utils import teardown_databases
 from psycopg.conninfo import make_conninfo
 from pytest_django.plugin import blocking_manager_key
 
@@ -37,6 +35,7 @@ from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
 from ledger.reconcile import reconcile
+from tests import database
 from tests.emptying import SHARING, empty, take_left
 
 SLOW = (
@@ -59,18 +58,8 @@ def django_db_setup(
 
     In place of pytest-django's own, which makes none when no test of the run is marked.
     """
-    # Its own migrations would take the better part of a minute, in each process of a run.
-    with (
-        override_settings(MIGRATION_MODULES={"djstripe": "tests.djstripe_tables"}),
-        django_db_blocker.unblock(),
-    ):
-        made = setup_databases(
-            verbosity=0,
-            interactive=False,
-            aliases={"default": False},  # not serialized
-            keepdb=django_db_keepdb and not django_db_createdb,
-        )
-        _record_djstripe()
+    with django_db_blocker.unblock():
+        made = database.make(keep=django_db_keepdb, create=django_db_createdb)
         with connection.cursor() as cursor:
             name = connection.ops.quote_name(_test_database())
             cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
@@ -82,17 +71,6 @@ def django_db_setup(
     if not django_db_keepdb:
         with django_db_blocker.unblock():
             teardown_databases(made, verbosity=0)
-
-
-def _record_djstripe() -> None:
-    """As ``install_djstripe`` does: the tables are there, so its real migrations are applied."""
-    recorder = MigrationRecorder(connection)
-    recorder.migration_qs.filter(app="djstripe").delete()
-    with override_settings(MIGRATION_MODULES={}):
-        real = MigrationLoader(None).disk_migrations
-    for app, name in real:
-        if app == "djstripe":
-            recorder.record_applied(app, name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

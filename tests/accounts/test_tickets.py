@@ -55,9 +55,12 @@ def losing_an_answer(url):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
         threading.Thread(target=relay.serve_forever, daemon=True).start()
         try:
-            yield urlunsplit(
-                parts._replace(netloc=f":{parts.password}@127.0.0.1:{relay.server_address[1]}")
-            ), lost
+            yield (
+                urlunsplit(
+                    parts._replace(netloc=f":{parts.password}@127.0.0.1:{relay.server_address[1]}")
+                ),
+                lost,
+            )
         finally:
             relay.shutdown()
 

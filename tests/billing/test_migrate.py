@@ -9,34 +9,51 @@ from django.db import connection, models
 from django.db.migrations import AddField, RunPython
 from django.db.migrations.loader import MigrationLoader
 
-from billing.management.commands import install_djstripe
+from billing.management.commands import migrate
 
 
 @pytest.fixture
-def loader():
-    return MigrationLoader(None)
+def loader(db):
+    return MigrationLoader(connection)
 
 
 def test_its_migrations_do_nothing_that_would_be_left_out(loader):
-    assert install_djstripe.shapes_tables_alone(loader)
-    assert install_djstripe.migrations(loader)[0] == ("djstripe", "0001_initial")
-    assert [app for app, _ in install_djstripe.before(loader)] == ["accounts"]
+    assert migrate.shapes_tables_alone(loader)
+    assert migrate.migrations(loader)[0] == ("djstripe", "0001_initial")
+    others = {app for app, _ in migrate.others(loader)}
+    assert others == {app for app, _ in loader.disk_migrations} - {"djstripe"}
 
 
 @pytest.mark.parametrize("operation", [RunPython(RunPython.noop)])
 def test_a_version_that_moves_data_is_left_to_migrate(loader, operation):
-    last = loader.graph.nodes[install_djstripe.migrations(loader)[-1]]
+    last = loader.graph.nodes[migrate.migrations(loader)[-1]]
     last.operations = [*last.operations, operation]
-    assert not install_djstripe.shapes_tables_alone(loader)
+    assert not migrate.shapes_tables_alone(loader)
     last.operations[-1] = AddField("account", "more", models.IntegerField(null=True))
-    assert install_djstripe.shapes_tables_alone(loader)
+    assert migrate.shapes_tables_alone(loader)
 
 
 @pytest.mark.django_db
 def test_a_database_that_has_them_is_left_alone():
+    assert migrate.is_begun()
     out = StringIO()
-    call_command("install_djstripe", stdout=out)
-    assert out.getvalue() == "dj-stripe's tables are left to migrate\n"
+    call_command("migrate", stdout=out)
+    assert "No migrations to apply" in out.getvalue()
+    assert "Applying" not in out.getvalue()
+
+
+def test_its_migrations_are_known_as_applied(loader):
+    assert set(migrate.migrations(loader)) <= set(loader.applied_migrations)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"app_label": "djstripe"}, {"plan": True}, {"check_unapplied": True}, {"fake": True}],
+)
+def test_less_than_everything_is_left_to_django(asked):
+    options = {"database": "default", "app_label": None, "plan": False, "fake": False}
+    assert migrate.asks_for_all(options)
+    assert not migrate.asks_for_all(options | asked)
 
 
 @pytest.mark.django_db
