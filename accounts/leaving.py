@@ -7,7 +7,6 @@ The user's row stays as a tombstone, so that calls, months and the books keep th
 names nobody. See ``delete_account``.
 """
 
-import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, TypeVar
@@ -27,6 +26,8 @@ Section = Callable[[User], Any]
 Step = Callable[[User], None]
 S = TypeVar("S", bound=Section)
 T = TypeVar("T", bound=Step)
+
+_encoder = DjangoJSONEncoder(ensure_ascii=False)
 
 _sections: dict[str, Section] = {}
 _steps: list[Step] = []
@@ -92,7 +93,7 @@ def _items(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
+    return _encoder.encode(value)
 
 
 def is_deleted(user: User) -> bool:

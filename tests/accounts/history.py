@@ -113,22 +113,29 @@ def _by_staff(admin: Client, path: str, sent: dict[str, Any]) -> None:
 def found_anywhere(word: str) -> list[str]:
     """Where a word stands in the database: every column of every table, as text, with bytes and
     sessions read too."""
-    found = []
+    texts: dict[str, dict[str, str]] = {}  # of each table: how each column is read
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name, column_name, data_type FROM information_schema.columns"
             " WHERE table_schema = 'public'"
         )
         for table, column, kind in cursor.fetchall():
-            text = f'"{column}"::text'
-            if kind == "bytea":
-                text = f"encode(\"{column}\", 'escape')"
-            cursor.execute(
-                f'SELECT count(*) FROM "{table}" WHERE position(lower(%s) in lower({text})) > 0',
-                [word],
-            )
-            if cursor.fetchone()[0]:
-                found.append(f"{table}.{column}")
+            as_text = f"encode(\"{column}\", 'escape')" if kind == "bytea" else f'"{column}"::text'
+            texts.setdefault(table, {})[column] = f"position(lower(%(w)s) in lower({as_text})) > 0"
+        anywhere = {table: " OR ".join(conditions.values()) for table, conditions in texts.items()}
+        holding = " UNION ALL ".join(
+            f"SELECT '{table}' WHERE EXISTS (SELECT FROM \"{table}\" WHERE {condition})"
+            for table, condition in anywhere.items()
+        )
+        cursor.execute(holding, {"w": word})
+        found = []
+        for table in [row[0] for row in cursor.fetchall()]:
+            for column, condition in texts[table].items():
+                cursor.execute(
+                    f'SELECT EXISTS (SELECT FROM "{table}" WHERE {condition})', {"w": word}
+                )
+                if cursor.fetchone()[0]:
+                    found.append(f"{table}.{column}")
     for session in Session.objects.all():
         if word.lower() in json.dumps(session.get_decoded()).lower():
             found.append(f"session {session.pk}")

@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing import letters
+from billing import letters, wording
 from billing.models import Letter, Order, Payment, Plan
 from common.errors import Unavailable
 from tests import mails
@@ -51,7 +51,7 @@ def test_a_receipt_of_credits(user):
     assert subject == "Receipt: $9.50"
     assert "- Amount: $9.50" in text
     assert "- Added to your balance: 100 credits" in text
-    assert f"- Date: {letters._date(timezone.now())}" in text
+    assert f"- Date: {wording.day(timezone.now())}" in text
     assert "https://stripe.example/i/1?a=b&c=d" in text
     assert f"{conf.PUBLIC_URL}/dashboard/billing/" in text
     assert "demo" not in text

@@ -1,11 +1,13 @@
 """A bad setting stops the start, and its name is the first thing said."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
+KEPT = ("PATH", "HOME", "PYTHONPATH")
 GOOD = {
     "SECRET_KEY": "x" * 50,
     "DATABASE_URL": "postgresql://farebox@localhost/farebox",
@@ -15,25 +17,64 @@ GOOD = {
 }
 
 
-def start(**settings):
+# Each start is a fork of a process that has imported what is not ours: half a second each is saved.
+STARTER = """
+import json, os, sys, traceback
+import celery, django.core.management, redis.asyncio, structlog
+
+for line in sys.stdin:
+    ours, childs = os.pipe()
+    child = os.fork()
+    if not child:
+        os.environ.clear()
+        os.environ.update(json.loads(line))
+        os.dup2(childs, 1)
+        os.dup2(childs, 2)
+        try:
+            import config.settings as settings
+            print(settings.HTTPS, settings.DEBUG, flush=True)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    os.close(childs)
+    with open(ours) as said:
+        told = said.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, told]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def starter():
+    argv = [sys.executable, "-c", STARTER]
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=kept
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def start(starter):
     """Import the settings in a process of its own; answers its exit and its last line."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", "import config.settings as s; print(s.HTTPS, s.DEBUG)"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=kept | {name: value for name, value in settings.items() if value is not None},
-        check=False,
-    )
-    return done.returncode, (done.stdout or done.stderr).strip().splitlines()[-1]
+
+    def start(**settings):
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        env = kept | {name: value for name, value in settings.items() if value is not None}
+        print(json.dumps(env), file=starter.stdin, flush=True)
+        code, said = json.loads(starter.stdout.readline())
+        return code, said.strip().splitlines()[-1]
+
+    return start
 
 
-def test_good_settings_start():
+def test_good_settings_start(start):
     assert start(**GOOD) == (0, "True False")
 
 
-def test_development_needs_little():
+def test_development_needs_little(start):
     few = {"SECRET_KEY": "short", "DATABASE_URL": "dbname=farebox host=/tmp", "DEBUG": "true"}
     assert start(**few) == (0, "False True")
 
@@ -77,7 +118,7 @@ def test_development_needs_little():
         ("DEFAULT_FROM_EMAIL", "Farebox <mail@>"),
     ],
 )
-def test_a_bad_value_stops_the_start_with_its_name(name, value):
+def test_a_bad_value_stops_the_start_with_its_name(start, name, value):
     more = {}
     if name == "STRIPE_SECRET_KEY":
         more = {"ENABLE_PAYMENTS": "true"}
