@@ -34,7 +34,7 @@ def make(*, keep: bool, create: bool) -> list[tuple[Any, str, bool]]:
 
 
 def _migrated(*, keep: bool) -> list[tuple[Any, str, bool]]:
-    return setup_databases(  # type: ignore[no-any-return]
+    return setup_databases(
         verbosity=0,
         interactive=False,
         aliases={"default": False},  # not serialized
@@ -45,7 +45,7 @@ def _migrated(*, keep: bool) -> list[tuple[Any, str, bool]]:
 def _copied() -> list[tuple[Any, str, bool]]:
     """As Django's own ``create_test_db``, but for the migrations."""
     before = connection.settings_dict["NAME"]
-    name = connection.creation._get_test_db_name()
+    name: str = connection.creation._get_test_db_name()  # type: ignore[attr-defined]
     _execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_COPY}")
     _close()
     settings.DATABASES[connection.alias]["NAME"] = name
@@ -61,13 +61,13 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _copy_exists() -> bool:
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connection._nodb_cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_COPY])
         return cursor.fetchone() is not None
 
 
 def _execute(statement: str) -> None:
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
 
 

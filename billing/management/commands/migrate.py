@@ -31,7 +31,8 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> Any:
         if asks_for_all(options) and not is_begun():
             self.verbosity = options["verbosity"]
-            executor = MigrationExecutor(connection, self.migration_progress_callback)
+            tell: Any = self.migration_progress_callback
+            executor = MigrationExecutor(connection, tell)
             if shapes_tables_alone(executor.loader):
                 self._begin(executor)
         return super().handle(*args, **options)
