@@ -120,6 +120,9 @@ class _Outbox:
             self._filled.set()
 
     def _start(self) -> bool:
+        # Imported here, not by the thread: a fork in the midst of that would leave the child with
+        # a module that is locked for ever.
+        get_channel_layer()
         thread = threading.Thread(target=self._work, name="account-events", daemon=True)
         try:
             thread.start()
