@@ -121,10 +121,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "common.cache.Cache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {
-            "pool_class": "common.cache.SharedPool",
             # Seconds: a request must not hang with Valkey.
             "socket_connect_timeout": 2,
             "socket_timeout": 2,
