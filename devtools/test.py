@@ -1,11 +1,12 @@
 """bin/test: pytest on a PostgreSQL and a Valkey of its own, thrown away at the end.
 
-Arguments are pytest's. Tests run in two processes unless the arguments say otherwise. What the
+Arguments are pytest's. Tests run in three processes unless the arguments say otherwise. What the
 user's environment says about providers, payments or servers is kept from the tests.
 
 Some tests need a Chromium: see ``devtools.chromium`` for where it is looked for. Where there is
 none they are skipped; ``FAREBOX_INSTALL_BROWSER=true`` installs one first, if this machine lets
-us, and ``FAREBOX_REQUIRE_BROWSER=true`` makes those tests fail instead.
+us, and ``FAREBOX_REQUIRE_BROWSER=true`` makes those tests fail instead. ``FAREBOX_TEST_SIGN_UPS``
+is how many sign up with forged addresses (200), which takes a tenth of a second each.
 """
 
 import os

@@ -35,7 +35,7 @@ from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
 from ledger.reconcile import reconcile
-from tests import database
+from tests import database, zygote
 from tests.emptying import SHARING, empty, take_left
 
 SLOW = (
@@ -71,6 +71,10 @@ def django_db_setup(
     if not django_db_keepdb:
         with django_db_blocker.unblock():
             teardown_databases(made, verbosity=0)
+
+
+def pytest_sessionfinish() -> None:
+    zygote.end()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,6 @@
 """The whole of Farebox for a browser: web and worker as processes, with a Valkey of their own."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from devtools.processes import leashed
 from tests.fakes.identity import FakeGitHub, FakeGoogle
 from tests.fakes.providers import FakeProviders
 from tests.fakes.smtp import FakeMail
-from tests.proxy.server import ROOT, Farebox, server_environment, wait_for
+from tests.proxy.server import Farebox, server_environment, wait_for
+from tests.zygote import Launched, launch
 
 # By the "key" of extension/manifest.json, and by another key that no deployment lists.
 EXTENSION = "fgglonjgleagdhllkjjhmejchmakejck"
@@ -66,17 +66,15 @@ class Site(Farebox):
         super().__init__(environment, log)
         self.url = f"http://localhost:{self.port}"
         self._environment |= {"PUBLIC_URL": self.url, "PORT": str(self.port)}
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._worker: Launched | None = None
 
     def start(self) -> "Site":
         """Returns once web and worker are ready."""
-        argv = [sys.executable, "-W", "ignore::UserWarning:celery.platforms", "-m", "celery"]
-        argv += ["-A", "config", "worker", "--pool", "solo", "--without-mingle"]
-        argv += ["--without-gossip", "--without-heartbeat", "--loglevel", "INFO"]
-        with self._log.with_name("worker.log").open("ab") as log:
-            self._worker = subprocess.Popen(
-                leashed(argv), env=self._environment, cwd=ROOT, stdout=log, stderr=log
-            )
+        self._worker = launch(
+            "celery", "-A", "config", "worker", "--pool", "solo", "--without-mingle",
+            "--without-gossip", "--without-heartbeat", "--loglevel", "INFO",
+            env=self._environment, log=self._log.with_name("worker.log"),
+        )  # fmt: skip
         super().start()
         return self
 

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.fakes.providers import FakeProviders
+from tests.zygote import Launched, launch
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -83,19 +83,16 @@ class Farebox:
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = dict(environment)
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Launched | None = None
 
     def start(self) -> "Farebox":
         """Returns once it answers."""
-        argv = [
-            sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1",
+        self._process = launch(
+            "uvicorn", "config.asgi:application", "--host", "127.0.0.1",
             "--port", str(self.port), *served(), "--no-proxy-headers", "--no-access-log",
             "--timeout-graceful-shutdown", "2",
-        ]  # fmt: skip
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                argv, env=self._environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-            )
+            env=self._environment, log=self._log,
+        )  # fmt: skip
         wait_for(self._answers, START_SECONDS, "the server answers")
         return self
 

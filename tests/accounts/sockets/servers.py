@@ -1,13 +1,12 @@
 """Servers that are started another way than a deployment's."""
 
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
-from tests.proxy.server import ROOT, free_port, wait_for
+from tests.proxy.server import free_port, wait_for
+from tests.zygote import launch
 
 
 class OtherServer:
@@ -17,11 +16,7 @@ class OtherServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = log
-        with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *argv, str(self.port)],
-                env=dict(environment), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        self._process = launch(*argv, str(self.port), env=environment, log=log)
 
     def __enter__(self) -> "OtherServer":
         wait_for(self._answers, 60, "the server answers")
