@@ -17,7 +17,8 @@ from billing import news, payments
 from billing.following import follow_subscription
 from billing.gateway.money_back import keep_money_back
 from billing.gateway.values import instant, linked
-from billing.owners import customer_by_id
+from billing.models import Customer
+from billing.owners import names_top_up
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,10 @@ def _invoice_failed(invoice: Json) -> None:
 
 
 def _intent(intent: Json) -> None:
-    payments.apply_payment_intent(intent["id"])
+    """Only a top-up's is looked at. It names its order from its making on, so Stripe need not be
+    asked about those of sessions and invoices, of which it tells by events of their own."""
+    if "metadata" not in intent or names_top_up(intent):
+        payments.apply_payment_intent(intent["id"])
 
 
 def _money_back(about: Json) -> None:
@@ -110,8 +114,8 @@ def apply(event: Json) -> bool:
 
 def is_a_strangers(about: Json) -> bool:
     """Whether it names a customer who is not ours. Refunds and disputes name none."""
-    customer = about.get("customer")
-    return bool(customer) and customer_by_id(customer) is None
+    customer = linked(about.get("customer"))
+    return bool(customer) and not Customer.objects.filter(stripe_id=customer).exists()
 
 
 def _remember(event: Json) -> bool:

@@ -29,3 +29,9 @@ def order_of(data: Mapping[str, Any], customer: Customer) -> Order | None:
     id = order_id(data)
     orders = Order.objects.select_related("plan").filter(user=customer.user_id)
     return orders.filter(pk=id).first() if id else None
+
+
+def names_top_up(data: Mapping[str, Any]) -> bool:
+    """Whether an object's metadata names a top-up's order, whosever it is."""
+    id = order_id(data)
+    return id is not None and Order.objects.filter(pk=id, kind=Order.Kind.TOP_UP).exists()

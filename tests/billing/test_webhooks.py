@@ -11,7 +11,8 @@ from django.urls import reverse
 from djstripe.models import Event, WebhookEndpoint
 
 from billing.events import LOOKS
-from billing.models import Customer, Payment
+from billing.models import Customer, Order, Payment
+from billing.owners import ORDER
 from billing.setup import EVENTS
 from billing.webhooks import MOST_BYTES
 
@@ -162,14 +163,35 @@ def test_an_event_of_an_unknown_customer_is_taken_quietly(door):
     assert not Payment.objects.exists()
 
 
-def test_stripe_away_is_answered_so_that_it_is_sent_again(door, settings, user):
+@pytest.fixture
+def away(settings, user):
+    """Nobody can be asked; ``user`` is a customer."""
     settings.STRIPE_SECRET_KEY = "sk_test_" + "x" * 24
     settings.STRIPE_API_HOST = "http://127.0.0.1:9"  # nobody listens at the discard port
-    Customer.objects.create(user=user, stripe_id="cus_1")
+    return Customer.objects.create(user=user, stripe_id="cus_1")
+
+
+def test_stripe_away_is_answered_so_that_it_is_sent_again(door, away):
     about = {"id": "cs_1", "object": "checkout.session", "customer": "cus_1"}
     sent = event(type="checkout.session.completed", data={"object": about})
     error_of(post(door, sent), 503)
     assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("top_up", 503), ("credits", 200), (None, 200), ("untold", 503)]
+)
+def test_of_intents_only_those_of_top_ups_are_asked_for(door, away, user, kind, status):
+    """Of a session's and an invoice's (which name no order of a top-up) other events tell."""
+    about = {"id": "pi_1", "object": "payment_intent", "customer": "cus_1"}
+    if kind in ("top_up", "credits"):
+        order = Order.objects.create(user=user, kind=kind, quantity=10, amount=100, currency="usd")
+        about["metadata"] = {ORDER: str(order.pk)}
+    elif kind is None:
+        about["metadata"] = {}
+    sent = event(type="payment_intent.succeeded", data={"object": about})
+    assert post(door, sent).status_code == status
+    assert Event.objects.exists() == (status == 200)
 
 
 def test_we_ask_stripe_for_the_events_that_we_look_at():
