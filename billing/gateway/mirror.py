@@ -72,8 +72,12 @@ def refresh_if(
     that are not ours. ``None`` when it is not."""
     asked = moment()
     data = fetch(_kind(model), id, expand)
-    if not wanted(data):
-        return None
+    return keep_told(model, data, asked) if wanted(data) else None
+
+
+def keep_told(model: type[M], data: dict[str, Any], asked: datetime) -> M:
+    """Keep an object that came whole with another answer, or in a list, asked for at ``asked``
+    (``moments.moment``) or later. Must be called outside transactions."""
     _bring_customer(model, data)
     return _write(model, data, asked)
 
@@ -104,13 +108,15 @@ def _write(model: type[M], data: dict[str, Any], asked: datetime, again: bool = 
             row = model.objects.select_for_update(of=("self",)).filter(id=data["id"]).first()
             if row is not None and row.djstripe_updated > asked:
                 return row
-            row = row or model()
-            for name, value in record(model, data).items():
+            columns = record(model, data)
+            if row is None:
+                row = model(**columns)
+                row.save(force_insert=True)  # which puts the time of writing there
+                columns = {}
+            columns["djstripe_updated"] = asked
+            for name, value in columns.items():
                 setattr(row, name, value)
-            row.save()
-            # Saving puts the time of writing there.
-            row.djstripe_updated = asked
-            model.objects.filter(pk=row.pk).update(djstripe_updated=asked)
+            model.objects.filter(pk=row.pk).update(**columns)
             return row
     except IntegrityError:
         if model.objects.filter(id=data["id"]).exists():

@@ -9,7 +9,8 @@ from typing import Any
 from djstripe.models import Charge, Dispute, Refund
 
 from billing.gateway.listing import listing
-from billing.gateway.mirror import fetch, refresh, refresh_if
+from billing.gateway.mirror import fetch, keep_told
+from billing.gateway.moments import moment
 from billing.models import Customer
 
 
@@ -17,13 +18,15 @@ def keep_money_back(intent: str) -> None:
     """Keep the charge of a payment intent, and its refunds and disputes, if the customer is one of
     ours. Must be called outside transactions; raises ``StripeUnavailable`` and
     ``StripeRefused``."""
-    charge = fetch("payment_intent", intent)["latest_charge"]
-    if not charge or refresh_if(Charge, charge, _is_ours) is None:
+    asked = moment()
+    charge = fetch("payment_intent", intent, ["latest_charge"])["latest_charge"]
+    if not charge or not _is_ours(charge):
         return
-    for one in listing("/v1/refunds", charge=charge):
-        refresh(Refund, one["id"])
-    for one in listing("/v1/disputes", charge=charge):
-        refresh(Dispute, one["id"])
+    keep_told(Charge, charge, asked)
+    for one in listing("/v1/refunds", charge=charge["id"]):
+        keep_told(Refund, one, asked)
+    for one in listing("/v1/disputes", charge=charge["id"]):
+        keep_told(Dispute, one, asked)
 
 
 def _is_ours(charge: Mapping[str, Any]) -> bool:
