@@ -47,7 +47,7 @@ def eligible() -> QuerySet[User]:
 
 def expect(user: User) -> None:
     """Somebody signed up by themselves and may claim, once their address is verified."""
-    Allowance.objects.get_or_create(user=user)
+    Allowance.objects.bulk_create([Allowance(user=user)], ignore_conflicts=True)
 
 
 def key_of(user: int, now: datetime) -> str:
@@ -69,9 +69,11 @@ def claim(user: User, address: Address) -> bool:
     """
     if not Allowance.objects.filter(user=user, claimed_at=None).exists():
         return False
+    now = timezone.now()
     try:
+        _require_place(address, now.astimezone(UTC).date())  # a farm costs no transaction each
         with transaction.atomic():
-            return _claim(user, address, timezone.now())
+            return _claim(user, address, now)
     except _Refused as refused:
         log.info("no allowance", user=user.pk, because=str(refused))
     except (OperationalError, FareboxError) as error:
@@ -121,14 +123,20 @@ def _take_person(email: str) -> None:
             raise _Refused("this mailbox has had one")
 
 
+def _require_place(address: Address, day: date) -> None:
+    """Raises for a range that had its share, before anybody waits for its lock."""
+    most = settings.FREE_ALLOWANCES_PER_RANGE
+    full = AllowanceRange.objects.filter(hash=range_hash(address, day), claims__gte=most)
+    if most and full.exists():
+        raise _Refused("the range had its share of today")
+
+
 def _take_place(address: Address, day: date) -> None:
     """Count one claim of the range; its row stays locked until the grant is committed."""
     most = settings.FREE_ALLOWANCES_PER_RANGE
     if not most:
         return
     range_ = range_hash(address, day)
-    if AllowanceRange.objects.filter(hash=range_, claims__gte=most).exists():
-        raise _Refused("the range had its share of today")  # and nobody waits for its lock
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO billing_allowancerange AS r (hash, day, claims) VALUES (%s, %s, 1)"
