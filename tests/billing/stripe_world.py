@@ -143,9 +143,7 @@ def subscribe(fake: FakeStripe, user: Any, plan: Plan, **card: str) -> str:
     """What a person does on the page, up to the paid subscription. Answers its id; what Stripe has
     to say of it is for the test to bring about."""
     order = checkout.open_plan(user, plan)
-    fake.pay(order.stripe_id, **card)
-    session = fake.api.v1.checkout.sessions.retrieve(order.stripe_id)
-    return str(session.subscription)
+    return str(fake.pay(order.stripe_id, **card)["subscription"])
 
 
 def invoices_of(fake: FakeStripe, subscription: str) -> list[str]:
