@@ -35,13 +35,15 @@ from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
 from ledger.reconcile import reconcile
-from tests import database, zygote
+from tests import database, plain, zygote
 from tests.emptying import SHARING, empty, take_left
 
 SLOW = (
     "tests/bench/", "tests/browser/", "tests/proxy/", "tests/devtools/", "tests/accounts/sockets/",
     "tests/billing/test_storm.py", "tests/billing/test_allowance.py",
 )  # fmt: skip
+plain.share_context()
+
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 

@@ -7,9 +7,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
 
 from tests.fakes.providers import FakeProviders
 from tests.zygote import Launched, launch
@@ -100,8 +100,10 @@ class Farebox:
         assert self._process is not None
         assert self._process.poll() is None, self.log_text()
         try:
-            return httpx.get(f"{self.url}/v1/models", timeout=5).status_code == 401
-        except httpx.TransportError:
+            with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+                connection.request("GET", "/v1/models")
+                return connection.getresponse().status == 401
+        except (OSError, HTTPException):
             return False
 
     def kill9(self) -> None:
