@@ -40,6 +40,7 @@ def press(form: Locator) -> None:
 def at(page: Page, path: str) -> None:
     """Wait until the page is at ``path``, whatever its query."""
     expect(page).to_have_url(re.compile(rf"^https?://[^/]+{re.escape(path)}(\?|#|$)"))
+    page.wait_for_load_state()  # its scripts have run: who clicks before has no answer
 
 
 def email_of(page: Page) -> str:
