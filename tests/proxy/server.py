@@ -76,7 +76,8 @@ def server_environment(fake: FakeProviders, database_url: str, **changes: str) -
 
 
 class Farebox:
-    """One web process, started as a deployment starts it. Its port stays over restarts."""
+    """One web process with a deployment's options, and with its libraries imported beforehand
+    (``tests.zygote``). Its port stays over restarts."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.port = free_port()
