@@ -7,6 +7,7 @@ A row belongs to a customer by its own ``customer``; refunds and disputes by the
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Coalesce
@@ -44,20 +45,20 @@ def forget(customer: str) -> None:
     in a transaction; ``forget_whole`` finds the rest."""
     charges = list(tables.Charge.objects.filter(customer_id=customer).values_list("id", flat=True))
     for model in _OF_A_CHARGE:
-        model.objects.filter(charge_id__in=charges).delete()
+        _delete(model.objects.filter(charge_id__in=charges))
     for model in _OWNED:
-        model.objects.filter(customer_id=customer).delete()
-    tables.Customer.objects.filter(id=customer).delete()
+        _delete(model.objects.filter(customer_id=customer))
+    _delete(tables.Customer.objects.filter(id=customer))
 
 
 def forget_whole(customer: str) -> None:
     """The same, with rows that came in before what they would link to. Reads whole tables."""
     charges = list(_named(tables.Charge.objects, customer).values_list("id", flat=True))
     for model in _OF_A_CHARGE:
-        model.objects.filter(stripe_data__charge__in=charges).delete()
+        _delete(model.objects.filter(stripe_data__charge__in=charges))
     for model in _OWNED:
-        _named(model.objects, customer).delete()
-    tables.Customer.objects.filter(id=customer).delete()
+        _delete(_named(model.objects, customer))
+    _delete(tables.Customer.objects.filter(id=customer))
 
 
 def forget_strangers() -> int:
@@ -65,15 +66,25 @@ def forget_strangers() -> int:
     Reads whole tables; answers how many rows went."""
     old = Q(djstripe_updated__lt=timezone.now() - STRANGE_AFTER)
     ours = Customer.objects.values("stripe_id")
-    gone = tables.Customer.objects.filter(old).exclude(id__in=ours).delete()[0]
+    gone = _delete(tables.Customer.objects.filter(old).exclude(id__in=ours))
     for model in _OWNED:
         strange = _with_name(model.objects.filter(old)).filter(named__isnull=False)
-        gone += strange.exclude(named__in=ours).delete()[0]
+        gone += _delete(strange.exclude(named__in=ours))
     for model in _OF_A_CHARGE:
         charge = KeyTextTransform("charge", "stripe_data")
         loose = model.objects.filter(old, charge_id=None).annotate(named=charge)
-        gone += loose.exclude(named__in=tables.Charge.objects.values("id")).delete()[0]
+        gone += _delete(loose.exclude(named__in=tables.Charge.objects.values("id")))
     return gone
+
+
+def _delete(rows: QuerySet[Any]) -> int:
+    """Answers how many went, with what hung on them. The rows are locked before Django looks for
+    what hangs on them: whoever writes a refund of a charge meanwhile waits, and finds none to link
+    to. Without it the refund comes between, and the transaction fails when it commits.
+    """
+    with transaction.atomic():
+        held = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
+        return rows.model.objects.filter(pk__in=held).delete()[0] if held else 0
 
 
 def _named(rows: Any, customer: str) -> QuerySet[Any]:

@@ -4,11 +4,15 @@ import threading
 from functools import partial
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from djstripe.models import Charge, Refund
 
 from accounts import leaving
 from billing import checkout, payments, topup
-from billing.models import Order, Payment, TopUp
+from billing.gateway import mirror, traces
+from billing.gateway.moments import moment
+from billing.models import Customer, Order, Payment, TopUp
+from common.errors import Unavailable
 from ledger.models import Account
 from tests.billing.stripe_world import CREDIT, in_threads
 from tests.proxy.server import wait_for
@@ -69,3 +73,56 @@ def test_top_up_is_switched_on(fake_stripe, user, meeting):
     assert gone
     assert Payment.objects.count() == 1
     assert not TopUp.objects.filter(enabled=True).exists()
+
+
+@pytest.fixture
+def charged(fake_stripe, user):
+    """A charge that is kept here, and a refund of it that is not yet: its id."""
+    order = checkout.open_credits(user, 10)
+    fake_stripe.pay(order.stripe_id)
+    payment = payments.apply_session(order.stripe_id)
+    intent = fake_stripe.api.v1.payment_intents.retrieve(payment.payment_intent)
+    mirror.refresh(Charge, intent.latest_charge)
+    Refund.objects.all().delete()
+    return fake_stripe.api.v1.refunds.create({"charge": intent.latest_charge, "amount": 30}).id
+
+
+def heard_meanwhile(refund, forget):
+    """A transaction that forgets, in which the refund comes in between Django's look at what hangs
+    on the charge and its deletion."""
+    data, asked = mirror.fetch("refund", refund), moment()
+    looked = threading.Event()
+
+    def between(execute, sql, params, many, context):
+        if sql.startswith('DELETE FROM "djstripe_charge"'):
+            looked.set()
+            wait_for(lambda: heard.is_set() or somebody_waits(), what="the refund, or its waiting")
+        return execute(sql, params, many, context)
+
+    heard = threading.Event()
+
+    def leave():
+        with connection.execute_wrapper(between), transaction.atomic():
+            forget()
+
+    def hear():
+        looked.wait(10)
+        mirror.keep_told(Refund, data, asked)
+        heard.set()
+
+    in_threads([leave, hear], 2)
+
+
+def test_a_refund_is_heard_of(charged, user):
+    customer = Customer.objects.get(user=user).stripe_id
+    with pytest.raises(Unavailable, match="just being deleted"):  # Stripe tells of it again
+        heard_meanwhile(charged, lambda: traces.forget(customer))
+    assert not Charge.objects.exists()
+    assert not Refund.objects.exists()
+
+
+def test_a_refund_is_heard_of_without_the_lock(charged, user):
+    """The control."""
+    with pytest.raises(IntegrityError, match="djstripe_refund"):
+        heard_meanwhile(charged, Charge.objects.all().delete)
+    assert Charge.objects.exists(), "nothing was forgotten"
