@@ -43,7 +43,13 @@ VALKEY_SECONDS = 0.5
 
 
 def client_address(request: HttpRequest) -> Address:
-    """The address of whoever calls: one function for limits, the allowance and the lists shown.
+    """The address of whoever calls: one rule for limits, the allowance and the lists shown."""
+    meta = request.META
+    return address_of(meta.get("HTTP_X_FORWARDED_FOR", ""), meta.get("REMOTE_ADDR", ""))
+
+
+def address_of(forwarded: str, peer: str) -> Address:
+    """The address of whoever calls, of ``X-Forwarded-For`` and the connection's other end.
 
     ``TRUSTED_PROXY_COUNT`` proxies of our own each added one entry to ``X-Forwarded-For``; the
     first of these, counted from the right, is the caller. Everything left of it was the caller's
@@ -51,9 +57,9 @@ def client_address(request: HttpRequest) -> Address:
     own address counts: a forged header can make callers share a limit, never escape one.
     """
     trusted = settings.ALLAUTH_TRUSTED_PROXY_COUNT
-    entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    forwarded = _address(entries[-trusted]) if 0 < trusted <= len(entries) else None
-    return forwarded or _address(request.META.get("REMOTE_ADDR", "")) or NOWHERE
+    entries = forwarded.split(",")
+    told = _address(entries[-trusted]) if 0 < trusted <= len(entries) else None
+    return told or _address(peer) or NOWHERE
 
 
 def _address(text: str) -> Address | None:

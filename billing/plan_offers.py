@@ -84,6 +84,8 @@ def _bounds(plan: Plan) -> list[str]:
     points = []
     if plan.requests_per_minute is not None:
         points.append(f"Up to {plan.requests_per_minute:,} requests a minute")
+    if plan.tokens_per_minute is not None:
+        points.append(f"Up to {plan.tokens_per_minute:,} tokens a minute")
     if plan.open_calls is not None:
         calls = "call" if plan.open_calls == 1 else "calls"
         points.append(f"{plan.open_calls:,} {calls} at a time")

@@ -44,6 +44,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "quota_requests",
             "quota_tokens",
             "requests_per_minute",
+            "tokens_per_minute",
             "open_calls",
             "max_output_tokens",
             "models",

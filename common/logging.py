@@ -35,7 +35,16 @@ def _read_secrets() -> None:
         with suppress(ValueError):  # no address; the settings will say so
             password = urlsplit(os.environ.get(name, "").strip()).password or ""
             values += [password, unquote(password)]
+    # Whatever else is a provider's key: the admin may name it.
+    values += [value for name, value in os.environ.items() if name.endswith("_API_KEY")]
     _secrets[:] = sorted({value for value in values if len(value) >= 8}, key=len, reverse=True)
+
+
+def keep_secret(value: str) -> None:
+    """Scrub this value, too, from now on: a secret that the environment does not hold."""
+    if len(value) >= 8 and value not in _secrets:
+        _secrets.append(value)
+        _secrets.sort(key=len, reverse=True)
 
 
 def scrub(text: str) -> str:

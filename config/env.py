@@ -16,6 +16,8 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
+from common import addresses
+
 _SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 
 
@@ -93,19 +95,14 @@ def url(name: str, default: str = "") -> str:
     if not value:
         return ""
     try:
-        parts = urlsplit(value)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError:
-        raise _fail(name, "is not an address") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise _fail(name, "must be an http or https address")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise _fail(name, "must carry no credentials, query or fragment")
-    loopback = host in {"localhost", "::1"} or host.startswith("127.")
-    if parts.scheme == "http" and not loopback:
-        raise _fail(name, "must be https; plain http is for loopback only")
-    return value
+        return addresses.checked(value)
+    except ValueError as problem:
+        raise _fail(name, str(problem)) from None
+
+
+def provider_keys() -> dict[str, str]:
+    """The variables that end in ``_API_KEY``, which keys of providers may name in the admin."""
+    return {name: text(name) for name in os.environ if name.endswith("_API_KEY") and text(name)}
 
 
 def mailbox(name: str, default: str) -> str:

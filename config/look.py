@@ -88,6 +88,7 @@ UNFOLD: dict[str, Any] = {
                           "usage.view_monthlyusage"),
                     _page("Models", "smart_toy", "usage_aimodel", "usage.view_aimodel"),
                     _page("Prices", "sell", "usage_price", "usage.view_price"),
+                    _page("Providers", "hub", "usage_provider", "usage.view_provider"),
                 ],
             },
             {

@@ -122,6 +122,12 @@ def settings(
         "API_RATE_USER": rate("API_RATE_USER", env.text("API_RATE_USER", "600/minute")),
         "BUY_RATE_USER": rate("BUY_RATE_USER", env.text("BUY_RATE_USER", "60/hour")),
         "API_RATE_ADDRESS": rate("API_RATE_ADDRESS", env.text("API_RATE_ADDRESS", "120/minute")),
+        "PROXY_RATE_ADDRESS": rate(
+            "PROXY_RATE_ADDRESS", env.text("PROXY_RATE_ADDRESS", "600/minute")
+        ),
+        "PROXY_RATE_COUNT_TOKENS": rate(
+            "PROXY_RATE_COUNT_TOKENS", env.text("PROXY_RATE_COUNT_TOKENS", "300/minute")
+        ),
         "FREE_ALLOWANCES_PER_RANGE": env.whole("FREE_ALLOWANCES_PER_RANGE", 5),
         "BLOCK_DISPOSABLE_EMAIL": env.flag("BLOCK_DISPOSABLE_EMAIL", True),
         "BLOCKED_EMAIL_DOMAINS": domains(env.names("BLOCKED_EMAIL_DOMAINS")),

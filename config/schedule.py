@@ -5,6 +5,11 @@ from celery.schedules import crontab
 
 SCHEDULE = {
     "sweep": {"task": "usage.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-call-keys": {
+        "task": "usage.tasks.forget_keys",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "expire-lots": {
         "task": "ledger.tasks.expire_lots",
         "schedule": 60.0,

@@ -24,7 +24,8 @@ class Account(models.Model):
     Only a wallet keeps a live balance: ``posted`` (what it has), ``held`` (of that, reserved) and
     ``owed`` (a receivable; while it is above zero the wallet is frozen). All other balances are
     sums of transfers, so that no row is hot. ``rate_tat`` is the theoretical arrival time of the
-    GCRA request limit, kept here because a paid call locks this row anyway. A wallet is closed at
+    GCRA request limit, kept here because a paid call locks this row anyway; ``token_tat`` that of
+    the token limit, for calls that have ended. A wallet is closed at
     the moment its owner leaves for good: what it has and what comes in later expires.
 
     ``low_since`` is when a wallet with a ``low_mark`` (microcredits) became low, that is, less was
@@ -53,6 +54,7 @@ class Account(models.Model):
     held = models.BigIntegerField(db_default=0)
     owed = models.BigIntegerField(db_default=0)
     rate_tat = models.DateTimeField(null=True)
+    token_tat = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     low_mark = models.BigIntegerField(null=True, blank=True)
     low_since = models.DateTimeField(null=True, blank=True)

@@ -1,9 +1,12 @@
-"""Getting an answer from a provider, and telling what its errors mean to our client.
+"""What a provider's answer that is none means: to our client, and to the next attempt.
 
 A provider's own trouble with us (a bad key, an empty account) is never shown as the client's.
 """
 
+import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -17,49 +20,49 @@ from common.errors import (
     UpstreamTimeout,
 )
 from common.logging import scrub
-from proxy.call import Call
-from proxy.context import Context
-from proxy.demo import DemoAnswer
+from proxy import sse
+from proxy.breaker import Fault
 from proxy.errors import Overloaded, ProviderRefused
-from proxy.upstream import Answer, read_error
+from proxy.upstream import Answer
 
 # The provider's words on these are about the request itself.
 _REQUEST_FAULTS = {400, 404, 409, 413, 422}
 _LONGEST_MESSAGE = 1_000
 
 
-async def ask(
-    context: Context, call: Call, output_tokens: int, headers: Mapping[bytes, bytes], path: str
-) -> Answer:
-    """A provider's good answer, its body still unread. Raises what the client is to be told.
-
-    The request is let go once it is sent: a long stream must not keep a large one in memory.
-    """
-    name = call.request.model.provider
-    body = call.request.encode(output_tokens)
-    if name == "demo":
-        call.sent = True
-        return DemoAnswer(call.request.body, call.request.protocol.name, str(call.id))
-    provider = context.providers.get(name)
-    if provider is None:
-        raise ModelNotFound("The provider of this model has no key here.", param="model")
-    call.request.body = {}
-    answer = await context.upstream.post(provider, path, body, headers, call)
-    if answer.status == 200:
-        if call.request.stream:
-            _expect_events(answer)
-        return answer
-    try:
-        raise told(answer.status, answer.headers, await read_error(answer))
-    finally:
-        answer.close()
-
-
-def _expect_events(answer: Answer) -> None:
+def expect_events(answer: Answer) -> None:
+    """Raises ``UpstreamError`` for what is no stream of events."""
     kind = answer.headers.get("content-type", "")
     if not kind.lower().startswith("text/event-stream"):
         answer.close()
         raise UpstreamError("The provider did not answer with a stream.", should_retry=False)
+
+
+def fault_of(status: int) -> Fault | None:
+    """Whose fault a status other than 200 is: ``None`` for the request's."""
+    if status in _REQUEST_FAULTS:
+        return None
+    if status == 429:
+        return Fault.LIMITED
+    if status in {401, 402}:
+        return Fault.REFUSED
+    return Fault.FORBIDDEN if status == 403 else Fault.TROUBLE
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """For how many seconds a provider asks to be left alone: a number or a date (RFC 9110, section
+    10.2.3), or OpenAI's milliseconds; ``None`` when it does not say."""
+    exact = headers.get("retry-after-ms", "")
+    if exact.isascii() and exact.isdigit() and len(exact) < 9:
+        return int(exact) / 1000
+    value = headers.get("retry-after", "")
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
+    return seconds if seconds > 0 else None
 
 
 def told(status: int, headers: Mapping[str, str], body: bytes) -> FareboxError:
@@ -75,12 +78,12 @@ def told(status: int, headers: Mapping[str, str], body: bytes) -> FareboxError:
     if status == 429:
         return RateLimited(
             "The provider is limiting requests; try again.",
-            retry_after=_seconds(headers.get("retry-after")),
+            retry_after=_seconds(headers),
         )
     if status in {503, 529}:
         return Overloaded(
             "The provider is overloaded; try again.",
-            retry_after=_seconds(headers.get("retry-after")),
+            retry_after=_seconds(headers),
         )
     if status in {408, 504}:
         return UpstreamTimeout("The provider took too long.", should_retry=False)
@@ -100,6 +103,38 @@ def told_early(event: Any) -> FareboxError:
     return UpstreamError("The provider failed before its first word.", should_retry=False)
 
 
+def error_in(events: bytes) -> object:
+    """The first error event's data."""
+    for event in sse.split(events):
+        try:
+            value = orjson.loads(sse.data(event))
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            if "error" in value:
+                return value
+            if value.get("type") == "error":  # as the reference of Responses has it
+                return {"error": value}
+            response = value.get("response")
+            if isinstance(response, dict) and response.get("error"):
+                return response
+    return None
+
+
+def expect_json(body: bytes) -> None:
+    """Raises what the client is told of a plain answer that is none."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise UpstreamError("The provider's answer is not understood.", should_retry=False)
+    if answer.get("error") and not (
+        answer.get("choices") or answer.get("content") or answer.get("output")
+    ):
+        raise told_early(answer)
+
+
 def _words(body: bytes) -> tuple[str, str | None]:
     """A provider's error message and parameter, scrubbed of anything that looks like a key."""
     try:
@@ -111,5 +146,6 @@ def _words(body: bytes) -> tuple[str, str | None]:
     return message, param if isinstance(param, str) else None
 
 
-def _seconds(value: str | None) -> int:
-    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 6 else 5
+def _seconds(headers: Mapping[str, str]) -> int:
+    asked = retry_after(headers)
+    return 5 if asked is None else math.ceil(asked)

@@ -10,21 +10,18 @@ from django.conf import settings
 from accounts.extensions import origin_of
 from common.errors import FareboxError, MethodRefused, NotFound
 from common.ids import uuid7
-from proxy import credentials, listing, responses, settle
+from proxy import counting, credentials, listing, responses, settle
 from proxy.call import Call, Cut
 from proxy.context import Context
 from proxy.cors import Cors
-from proxy.protocols import ANTHROPIC, OPENAI, Protocol
 from proxy.relay import Relay
-from proxy.request import parse
 from proxy.responses import ClientLeft, Receive, Scope, Send
+from proxy.routes import PAID
+from usage import idempotency
 
 log = structlog.get_logger(__name__)
 
-PAID: Mapping[str, Protocol] = {
-    "/v1/chat/completions": OPENAI,
-    "/v1/messages": ANTHROPIC,
-}
+MODELS = "/v1/models"
 PATHS = ("/v1/", "/ai-proxy")
 
 
@@ -62,15 +59,21 @@ class Proxy:
                     await responses.whole(send, 200, b"", granted, b"text/plain")
                     return
             context = self._context or await self.startup()
-            if path == "/v1/models":
-                protocol = listing.protocol_of(headers)
-                _expect_method(scope, "GET")
-                await listing.answer(context, headers, protocol, str(request_id), send)
-            elif path in PAID:
+            address = context.addresses.enter(scope)
+            if path in PAID:
                 _expect_method(scope, "POST")
                 await _paid(
-                    context, request_id, PAID[path], headers, receive, send, _abort_of(scope)
+                    context, request_id, path, headers, receive, send, _abort_of(scope), address
                 )
+            elif path == MODELS or path.startswith(MODELS + "/"):
+                protocol = listing.protocol_of(headers)
+                _expect_method(scope, "GET")
+                name = path.removeprefix(MODELS).removeprefix("/")
+                await listing.answer(context, headers, protocol, name, str(request_id), send)
+            elif path == counting.PATH:
+                _expect_method(scope, "POST")
+                await counting.answer(context, headers, receive, str(request_id), send)
+                context.addresses.let_through(address)
             else:
                 raise NotFound(f"There is nothing at {path[:200]}.")
         except FareboxError as error:
@@ -86,21 +89,24 @@ class Proxy:
 async def _paid(
     context: Context,
     call_id: UUID,
-    protocol: Protocol,
+    path: str,
     headers: Mapping[bytes, bytes],
     receive: Receive,
     send: Send,
     abort: Callable[[], None],
+    address: str | None,
 ) -> None:
     """A paid call: parse, begin, relay. ``relay`` finishes it, whatever happens."""
     credential = credentials.read(headers)
     raw = await responses.read_body(receive, headers)
-    request = parse(raw, protocol, await context.ready(), headers)
+    request = PAID[path](raw, await context.ready(), headers)
+    key = idempotency.read(headers.get(b"idempotency-key"), path, raw)
     del raw
-    meter = protocol.meter(hide_usage=not request.shows_usage)
+    meter = request.protocol.meter(hide_usage=not request.shows_usage)
     call = Call(call_id, request, meter, settings.UPSTREAM_TOTAL_SECONDS)
-    begun = await settle.begin(context.pool, call, credential)
-    call.held = begun.held
+    begun = await settle.begin(context.pool, call, credential, key)
+    context.addresses.let_through(address)
+    call.held, call.limits = begun.held, begun.limits
     context.open[id(call)] = call
     call.task = asyncio.current_task()
     watch = asyncio.create_task(_watch_client(receive, call))

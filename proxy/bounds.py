@@ -5,45 +5,81 @@ text from above; media, whose bytes say nothing of their tokens, are taken out a
 kind; the model's context window bounds the whole, since providers refuse what is longer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-# The most an image costs at either provider: OpenAI's gpt-4o-mini at high detail charges
-# 2,833 + 8 * 5,667 tokens; Anthropic's stay below 5,000.
-IMAGE_TOKENS = 48_200
 # The prompts that providers add by themselves, for tools and message framing.
 FRAME_TOKENS = 1_000
+# The most an image costs at any OpenAI-compatible provider: OpenAI's gpt-4o-mini at high detail
+# charges 2,833 + 8 * 5,667 tokens, at low detail the first of them. Anthropic's stay below 5,000.
+IMAGE_TOKENS = 48_200
+LOW_DETAIL_TOKENS = 2_900
+ANTHROPIC_IMAGE_TOKENS = 5_000
+# Audio as it is sent, MP3 or WAV, has a thousand bytes a second at least (MP3's lowest rate), and
+# is at most 50 tokens a second (OpenAI counts 10, Gemini 32): a token for each 20 bytes, and fewer
+# of those than characters of base64; plus one second, since what is begun counts as whole.
+_AUDIO_BYTES_A_TOKEN = 20
+_AUDIO_START = 50
+_AUDIO_FORMATS = {"mp3", "wav"}
+# What a document may come to where the model's window is not known.
+_UNKNOWN_WINDOW = 200_000
 
-_IMAGES = {"image_url", "image", "input_image"}
-_OTHER_MEDIA = {"file", "document", "input_file", "input_audio", "container_upload"}
-
-
-def input_tokens(body: Mapping[str, Any], size: int, context_window: int | None) -> int:
-    """The bound for a request whose compact JSON has ``size`` bytes; tokens."""
-    total = size + FRAME_TOKENS
-    for part in _media(body.get("messages"), body.get("system")):
-        if part["type"] in _IMAGES:
-            total += IMAGE_TOKENS - _data_bytes(part)
-        else:
-            # Pages of a document and seconds of audio can't be told from bytes: all there is room
-            # for. Without a known window every byte of the file counts as a token.
-            total += context_window or 0
-    return min(total, context_window) if context_window else total
-
-
-def text_bytes(body: Mapping[str, Any], size: int) -> int:
-    """The bytes that are text, what a ratio of bytes to tokens is learned from."""
-    return max(
-        size - sum(_data_bytes(part) for part in _media(body.get("messages"), body.get("system"))),
-        1,
-    )
+_IMAGES = {"image_url", "image", "input_image", "computer_screenshot"}
+_AUDIO = {"input_audio", "audio"}
+_DOCUMENTS = {"file", "document", "input_file", "container_upload", "video_url", "input_video"}
+_MEDIA = _IMAGES | _AUDIO | _DOCUMENTS
+# Parts of a message that may hold parts themselves: tool results.
+_HOLDERS = ("content", "output")
 
 
-def has_media(body: Mapping[str, Any]) -> bool:
-    return any(True for _ in _media(body.get("messages"), body.get("system")))
+@dataclass(frozen=True)
+class Measured:
+    """What a request's input can come to. ``input_tokens`` is the bound, ``text_bytes`` what a
+    ratio of bytes to tokens is learned from, and an estimate made of."""
+
+    input_tokens: int
+    text_bytes: int
+    has_media: bool
 
 
-def _media(*values: Any) -> Iterator[Mapping[str, Any]]:
+def measure(
+    parts: Iterable[Any], size: int, window: int | None, *, image_tokens: int = IMAGE_TOKENS
+) -> Measured:
+    """Measure a request whose compact JSON has ``size`` bytes, ``parts`` being its fields that may
+    hold media; ``window`` is the model's context window, tokens."""
+    total, data, found = size + FRAME_TOKENS, 0, False
+    for part in _media(parts):
+        found = True
+        blob = _data_bytes(part)
+        data += blob
+        kind = part["type"]
+        if kind in _IMAGES:
+            total += _image_tokens(part, image_tokens) - blob
+        elif kind in _AUDIO:
+            total += _audio_tokens(part, window) - blob
+        elif not _is_text(part):
+            # Pages can't be told from bytes, nor bytes from a name: all there is room for.
+            total += window or _UNKNOWN_WINDOW
+    return Measured(min(total, window) if window else total, max(size - data, 1), found)
+
+
+def measure_embeddings(inputs: Any, window: int | None) -> Measured:
+    """Measure what is to be embedded: text, tokens, or a list of either.
+
+    The model's window bounds each input, not their sum.
+    """
+    single = isinstance(inputs, str) or (bool(inputs) and isinstance(inputs[0], int))
+    total = size = 0
+    for one in [inputs] if single else inputs:
+        tokens = len(one.encode(errors="surrogatepass")) if isinstance(one, str) else len(one)
+        # What an estimate is made of: four bytes stand for a token.
+        size += tokens if isinstance(one, str) else 4 * tokens
+        total += min(tokens + 2, window) if window else tokens + 2
+    return Measured(total, max(size, 1), has_media=False)
+
+
+def _media(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
     """The content parts that are not text, tool results' included."""
     stack = list(values)
     while stack:
@@ -52,10 +88,42 @@ def _media(*values: Any) -> Iterator[Mapping[str, Any]]:
             stack += value
         elif isinstance(value, dict):
             kind = value.get("type")
-            if isinstance(kind, str) and (kind in _IMAGES or kind in _OTHER_MEDIA):
-                yield value
-            elif "content" in value:
-                stack.append(value["content"])
+            if isinstance(kind, str) and kind in _MEDIA:
+                if not _is_parts(value):
+                    yield value
+                    continue
+                value = value["source"]  # a document made of parts: those are looked at
+            stack += [value[name] for name in _HOLDERS if name in value]
+
+
+def _is_parts(part: Mapping[str, Any]) -> bool:
+    source = part.get("source")
+    return isinstance(source, dict) and source.get("type") == "content"
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    """Whether a document is text sent as such: its bytes bound it, as any text's."""
+    source = part.get("source")
+    if isinstance(source, dict):
+        return source.get("type") == "text"
+    file = part.get("file") if part["type"] == "file" else part
+    data = file.get("file_data") if isinstance(file, dict) else None
+    return isinstance(data, str) and data.startswith("data:text/")
+
+
+def _image_tokens(part: Mapping[str, Any], most: int) -> int:
+    image = part.get("image_url")
+    detail = image.get("detail") if isinstance(image, dict) else part.get("detail")
+    return min(most, LOW_DETAIL_TOKENS) if detail == "low" else most
+
+
+def _audio_tokens(part: Mapping[str, Any], window: int | None) -> int:
+    audio = part.get("input_audio")
+    if isinstance(audio, dict) and audio.get("format") in _AUDIO_FORMATS:
+        data = audio.get("data")
+        if isinstance(data, str) and data:
+            return len(data) // _AUDIO_BYTES_A_TOKEN + _AUDIO_START
+    return window or _UNKNOWN_WINDOW
 
 
 def _data_bytes(part: Any) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from proxy.meter import Meter, Tokens
 from proxy.ratios import Ratios
 from proxy.request import Request
+from usage.limits import Limits
 from usage.prices import Usage
 
 
@@ -26,12 +27,13 @@ class Call:
 
     ``deadline`` is the loop time by which the phase it is in must end, ``overdue`` what it means
     when it does not; the context's watch looks at both once a second, so that a phase costs two
-    assignments and no timer. ``task`` is the task to cancel.
+    assignments and no timer. ``task`` is the task to cancel. ``provider`` is who answers, once
+    somebody does.
     """
 
     __slots__ = (
-        "cut", "deadline", "first_event_at", "held", "id", "meter", "overdue", "request", "sent",
-        "started", "task", "until",
+        "cut", "deadline", "first_event_at", "held", "id", "limits", "meter", "overdue",
+        "provider", "request", "sent", "spent", "started", "task", "until",
     )  # fmt: skip
 
     def __init__(self, call_id: uuid.UUID, request: Request, meter: Meter, total: float) -> None:
@@ -39,9 +41,12 @@ class Call:
         self.request = request
         self.meter = meter
         self.held = 0
+        self.spent: int | None = None
+        self.limits: Limits | None = None
         self.started = time.monotonic()
         self.first_event_at: float | None = None
         self.sent = False
+        self.provider: str | None = None
         self.cut: Cut | None = None
         self.task: asyncio.Task[Any] | None = None
         self.until = self.started + total

@@ -2,7 +2,7 @@
 
 Three loops run beside the calls. Each second: calls whose phase is overdue are cut. Every
 ``CHECKPOINT_SECONDS``: one statement renews the leases of all open calls and keeps what each has
-cost so far. Every few seconds: the catalog is read anew, and token ratios are exchanged.
+cost so far. Every few seconds: providers and catalog are read anew, and token ratios are exchanged.
 """
 
 import asyncio
@@ -16,12 +16,13 @@ import structlog
 from django.conf import settings
 from psycopg_pool import PoolTimeout
 
-from proxy import providers, settle
+from proxy import settle
 from proxy.call import Call, Cut
+from proxy.limits import AddressLimit, Buckets
+from proxy.providers import Providers
 from proxy.ratios import Ratios
 from proxy.upstream import Upstream
-from usage import calls, catalog
-from usage.sync import configured_providers
+from usage import calls, catalog, providers
 
 log = structlog.get_logger(__name__)
 
@@ -51,11 +52,16 @@ class Context:
             },
         )
         self.upstream = Upstream(settings.UPSTREAM_CONNECT_SECONDS)
-        self.providers = providers.configured()
+        self.providers = Providers()
         self.catalog = catalog.Catalog()
         self.ratios = Ratios()
+        self.addresses = AddressLimit(
+            settings.PROXY_RATE_ADDRESS, behind_proxies=settings.ALLAUTH_TRUSTED_PROXY_COUNT > 0
+        )
+        self.counting = Buckets(settings.PROXY_RATE_COUNT_TOKENS)
         self.open: dict[int, Call] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lingering: set[asyncio.Task[Any]] = set()
         self._loops: list[asyncio.Task[Any]] = []
         self._loaded = False
 
@@ -77,7 +83,9 @@ class Context:
         """Wait for every finish, then close."""
         for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        for drained in list(self._lingering):
+            drained.cancel()
+        await asyncio.gather(*self._loops, *self._lingering, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=20)
         await self.upstream.close()
@@ -99,12 +107,19 @@ class Context:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def linger(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run in a task that nobody's disconnect cancels, and ``stop`` does."""
+        task = asyncio.create_task(work)
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+
     def finish(self, call: Call, status: str, error: str = "") -> asyncio.Task[Any]:
         """End a call, detached. Until that has succeeded its lease goes on being renewed."""
 
         async def work() -> None:
             try:
-                await settle.finish(self.pool, self.ratios, call, status, error)
+                done = await settle.finish(self.pool, self.ratios, call, status, error)
+                call.spent = done.spent if done else None
             finally:
                 self.open.pop(id(call), None)
 
@@ -132,7 +147,10 @@ class Context:
 
     async def _reload(self) -> None:
         async with self.pool.connection() as conn:
-            self.catalog = await catalog.load.aio(conn, providers=configured_providers())
+            found = await providers.load.aio(conn)
+            names = [provider.name for provider in found]
+            self.catalog = await catalog.load.aio(conn, providers=names)
+            self.providers.refresh(found)
             self._loaded = True
             await self.ratios.exchange(conn)
 

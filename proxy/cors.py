@@ -17,7 +17,10 @@ _HEADER = re.compile(
     r"|x-request-id|openai-(?:beta|organization|project)|x-stainless-[a-z-]{1,40}"
     r"|anthropic-(?:version|beta|dangerous-direct-browser-access)"
 )
-_EXPOSED = b"x-farebox-call, x-request-id, request-id, retry-after, x-should-retry"
+_EXPOSED = (
+    b"x-farebox-call, x-farebox-estimated, x-request-id, request-id, retry-after, x-should-retry"
+    b", ratelimit, ratelimit-policy"
+)
 _KEPT = b"7200"  # seconds; Chromium keeps an answer no longer than this
 _MOST = 4096  # characters of a list of headers that are looked at
 

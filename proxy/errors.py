@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from common.errors import BadInput, FareboxError, openai_shape
+from common.errors import BadInput, FareboxError, UpstreamError, openai_shape
 
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -26,6 +26,10 @@ class Overloaded(FareboxError):
     """The provider has too much to do. Anthropic's own status for it is 529."""
 
     status, type, code = 503, "server_error", "unavailable"
+
+
+class Unbounded(UpstreamError):
+    """The provider sent more than is taken. It may charge for it."""
 
 
 class BodyTooSlow(BadInput):

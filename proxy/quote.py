@@ -11,14 +11,14 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import ApiKey, User
-from common.errors import InsufficientCredits, ModelNotFound
+from common.errors import BadInput, InsufficientCredits, ModelNotFound
 from common.ids import uuid7
-from proxy.protocols import ANTHROPIC, OPENAI
-from proxy.request import Request, parse
+from proxy.request import Request
+from proxy.routes import PAID
 from usage import calls
 from usage.catalog import Catalog, load
 from usage.prices import MILLION
-from usage.sync import configured_providers
+from usage.providers import configured_providers
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class Quote:
     reason: str
 
 
-def quote(*, user: User, key: ApiKey | None, raw: bytes) -> Quote:
-    """Price a request as ``POST /v1/chat/completions`` or ``/v1/messages`` would take it.
+def quote(*, user: User, key: ApiKey | None, raw: bytes, path: str = "") -> Quote:
+    """Price a request as ``path`` would take it, one of the paid addresses; without one, as a chat
+    completion or a message, whichever its model answers to.
 
     Raises what the call would raise, but for want of credits, which is an answer.
     """
-    request = _parse(raw, load(providers=configured_providers()))
+    request = _parse(raw, path, load(providers=configured_providers()))
     worst = request.worst
     output, held, reason = worst.output_tokens, None, ""
     try:
@@ -71,10 +72,13 @@ def quote(*, user: User, key: ApiKey | None, raw: bytes) -> Quote:
     )
 
 
-def _parse(raw: bytes, catalog: Catalog) -> Request:
-    """In the protocol that the named model speaks; OpenAI's where it speaks both."""
+def _parse(raw: bytes, path: str, catalog: Catalog) -> Request:
+    if path:
+        if path not in PAID:
+            raise BadInput(f"path: must be one of {', '.join(PAID)}.", param="path")
+        return PAID[path](raw, catalog, {})
     try:
-        return parse(raw, OPENAI, catalog)
+        return PAID["/v1/chat/completions"](raw, catalog, {})
     except ModelNotFound:
         # Of Anthropic's models, or of none: then this says so.
-        return parse(raw, ANTHROPIC, catalog)
+        return PAID["/v1/messages"](raw, catalog, {})

@@ -10,14 +10,16 @@ import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
-import orjson
 import structlog
 from django.conf import settings
 
 from common.errors import FareboxError, Unavailable, UpstreamError, UpstreamTimeout
-from proxy import answers, errors, responses, sse
+from proxy import answers, responses, sse
+from proxy.attempts import Attempts
 from proxy.call import Call, Cut
 from proxy.context import Context
+from proxy.drain import drain
+from proxy.errors import Unbounded
 from proxy.responses import Send
 from proxy.upstream import Answer, read_bounded
 from usage.models import Call as CallRecord
@@ -44,6 +46,10 @@ class Relay:
         self._send = send
         self._abort = abort
         self.protocol = call.request.protocol
+        self.delivery = self.protocol.delivery(call.meter, str(call.id), self.protocol.shape)
+        self.attempts: Attempts | None = None
+        self.splitter = sse.Splitter(settings.MAX_EVENT_BYTES)
+        self.answered = False
         self.started = False
         self.finished = False
 
@@ -58,49 +64,59 @@ class Relay:
             if not self.call.request.stream:
                 seconds = settings.UPSTREAM_PLAIN_SECONDS
             self.call.wait(seconds, Cut.UPSTREAM_STALLED)
-            answer = await answers.ask(
-                self.context, self.call, output_tokens, client, self.protocol.path
-            )
-            if self.call.request.stream:
-                await self._stream(answer)
-            else:
-                await self._plain(answer)
+            self.attempts = Attempts(self.context, self.call, output_tokens, client)
+            while True:
+                answer = await self.attempts.ask()
+                try:
+                    if self.call.request.stream:
+                        await self._stream(answer)
+                    else:
+                        await self._plain(answer)
+                    break
+                except FareboxError as error:
+                    if self.answered:
+                        raise
+                    self._close(answer)
+                    answer = None
+                    self.attempts.go_on(error)
+                    self._meter_anew()
         except FareboxError as error:
             self._close(answer)
             await self._broken(error)
         except asyncio.CancelledError:
-            self._close(answer)
-            await self._cut()
+            await self._cut(answer)
         except _ClientGone:
-            self._close(answer)
+            if self.finished or self.attempts is None or not self.attempts.drains:
+                self._close(answer)
+            else:
+                self._drain(answer, None, Cut.CLIENT_LEFT)
             if not self.finished:
                 self._finish(Status.CANCELED, Cut.CLIENT_LEFT.value)
             # Returning cuts the connection.
         except Exception:
             self._close(answer)
+            if self.attempts is not None:
+                self.attempts.cut(None)
             log.exception("relay failed", call=str(self.call.id))
             await self._broken(FareboxError("Something went wrong here; it has been noted."))
 
     async def _stream(self, answer: Answer) -> None:
-        call, meter = self.call, self.call.meter
-        splitter = sse.Splitter(settings.MAX_EVENT_BYTES)
+        call, meter, splitter = self.call, self.call.meter, self.splitter
         idle, stall = settings.UPSTREAM_IDLE_SECONDS, settings.CLIENT_STALL_SECONDS
         while chunk := await answer.read():
             try:
                 events = splitter.feed(chunk)
             except sse.EventTooLarge:
-                raise UpstreamError(
-                    "The provider sent an endless event.", should_retry=False
-                ) from None
+                raise Unbounded("The provider sent an endless event.", should_retry=False) from None
             if not events:
                 continue
-            out = meter.feed(events)
+            out = self.delivery.pass_on(meter.feed(events))
             if meter.failed and not self.started and not out:
-                raise answers.told_early(_error_in(events))
+                raise answers.told_early(answers.error_in(events))
             if not self.started:
                 if not meter.events_seen:
                     continue  # comments are no event: the wait for the first one goes on
-                call.mark_first_event()
+                self._mark_answered()
                 await self._start(answer)
             if meter.done and not meter.failed:
                 await self._end(out)
@@ -114,41 +130,52 @@ class Relay:
             call.wait(idle, Cut.UPSTREAM_STALLED)
         raise UpstreamError("The provider's answer ended too early.", should_retry=False)
 
+    def _mark_answered(self) -> None:
+        """From here on there is no other provider for this call."""
+        self.answered = True
+        assert self.attempts is not None
+        self.attempts.answered()
+        self.call.mark_first_event()
+
+    def _meter_anew(self) -> None:
+        """What a failed attempt sent is not metered, nor passed on."""
+        call = self.call
+        call.meter = self.protocol.meter(hide_usage=not call.request.shows_usage)
+        self.delivery = self.protocol.delivery(call.meter, str(call.id), self.protocol.shape)
+        self.splitter = sse.Splitter(settings.MAX_EVENT_BYTES)
+
     async def _start(self, answer: Answer) -> None:
         self.started = True
-        call_id = str(self.call.id)
         await responses.start(
             self.send,
             200,
             [
-                (b"content-type", answer.headers["content-type"].encode("latin-1")),
+                (b"content-type", self.delivery.content_type(answer.headers["content-type"])),
                 (b"cache-control", b"no-cache"),
                 (b"x-accel-buffering", b"no"),
-                (b"x-farebox-call", call_id.encode()),
-                *responses.ids(self.protocol.name, call_id),
+                *responses.of_call(self.call, self.protocol.shape),
             ],
         )
 
     async def _end(self, out: bytes) -> None:
         """Pass on what comes before the end mark, book, then send the mark."""
-        place = out.rfind(self.call.meter.END)
-        if place > 0:
+        first, held_back = self.delivery.split_end(out)
+        if first:
             self.call.wait(settings.CLIENT_STALL_SECONDS, Cut.CLIENT_STALLED)
-            await self.send({"type": "http.response.body", "body": out[:place], "more_body": True})
-            out = out[place:]
+            await self.send({"type": "http.response.body", "body": first, "more_body": True})
         await self._booked(Status.COMPLETED)
-        await self._send_last({"type": "http.response.body", "body": out})
+        last = self.delivery.end(held_back, self.call.spent)
+        await self._send_last({"type": "http.response.body", "body": last})
 
     async def _plain(self, answer: Answer) -> None:
         body = await read_bounded(answer, settings.MAX_ANSWER_BYTES)
-        _expect_json(body)
+        answers.expect_json(body)
         self.call.meter.plain(body)
-        self.call.mark_first_event()
+        self._mark_answered()
         await self._booked(Status.COMPLETED)
+        body = self.delivery.whole(body, self.call.spent)
         self.started = True
-        call_id = str(self.call.id)
-        headers = [(b"x-farebox-call", call_id.encode())]
-        headers += responses.ids(self.protocol.name, call_id)
+        headers = responses.of_call(self.call, self.protocol.shape)
         await responses.whole(self._send_last, 200, body, headers)
 
     async def _broken(self, error: FareboxError) -> None:
@@ -159,12 +186,20 @@ class Relay:
         self._finish(Status.INTERRUPTED, error.message)
         await self._last_words(error)
 
-    async def _cut(self) -> None:
+    async def _cut(self, answer: Answer | None) -> None:
         """The call was cancelled: by the client's leaving, by the watch, or by a shutdown."""
         why = self.call.cut
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
+        if self.attempts is not None:
+            self.attempts.cut(why)
+            if why in _CLIENT and self.attempts.drains and self.call.sent:
+                self._drain(answer, self.attempts.pending, why)
+                self._abort()
+                return
+            self.attempts.drop()
+        self._close(answer)
         if why is None:  # the server is shutting down; the call's task ends with this
             await self._broken(
                 Unavailable(
@@ -180,6 +215,19 @@ class Relay:
             self._abort()
             return
         await self._broken(UpstreamTimeout("The provider took too long.", should_retry=False))
+
+    def _drain(self, answer: Answer | None, pending: asyncio.Task[Answer] | None, why: Cut) -> None:
+        """The call goes on without its client, and ends when its answer is read."""
+        self.finished = True
+        self.call.task = None  # from here on only the context's end cuts it
+
+        async def work() -> None:
+            try:
+                await drain(self.call, answer, pending, self.splitter)
+            finally:
+                self.context.finish(self.call, Status.CANCELED, why.value)
+
+        self.context.linger(work())
 
     async def _send_last(self, message: MutableMapping[str, Any]) -> None:
         """Send when the call is booked, so nothing watches: a client that stalls is let go."""
@@ -202,11 +250,13 @@ class Relay:
             raise _ClientGone from None
 
     async def _last_words(self, error: FareboxError) -> None:
-        """An error event; then the connection is cut, by returning without an end."""
-        event = errors.event(error, self.protocol.name, str(self.call.id))
+        """An error event; then the connection is cut, by returning without an end, unless the
+        client's shape tells by itself that the answer is not whole."""
+        event = self.delivery.broken(error)
+        more = self.delivery.cut
         try:
             async with asyncio.timeout(BOOKING_SECONDS):
-                await self.send({"type": "http.response.body", "body": event, "more_body": True})
+                await self.send({"type": "http.response.body", "body": event, "more_body": more})
         except (TimeoutError, _ClientGone):
             pass  # a client that does not read gets no last words
 
@@ -222,26 +272,3 @@ class Relay:
     def _close(self, answer: Answer | None) -> None:
         if answer is not None:
             answer.close()
-
-
-def _error_in(events: bytes) -> object:
-    """The first error event's data."""
-    for event in sse.split(events):
-        try:
-            value = orjson.loads(sse.data(event))
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(value, dict) and "error" in value:
-            return value
-    return None
-
-
-def _expect_json(body: bytes) -> None:
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise UpstreamError("The provider's answer is not understood.", should_retry=False)
-    if answer.get("error") and not (answer.get("choices") or answer.get("content")):
-        raise answers.told_early(answer)

@@ -9,7 +9,7 @@ import orjson
 from django.conf import settings
 
 from common.errors import BadInput
-from proxy import bounds
+from proxy.bounds import Measured
 from proxy.protocols import Protocol
 from usage.calls import WorstCase
 from usage.catalog import Catalog, PricedModel
@@ -41,47 +41,52 @@ class Request:
         It is written anew from what was parsed, so that provider and meter read the same of a
         name given twice.
         """
-        bounded = self.worst.exact or output_tokens == self.model.max_output_tokens
-        self.protocol.adapt(self.body, None if bounded else output_tokens)
+        protocol = self.protocol
+        open_ended = output_tokens == self.model.max_output_tokens and not protocol.bounded
+        protocol.adapt(self.body, None if self.worst.exact or open_ended else output_tokens)
         return orjson.dumps(self.body)
 
 
 def parse(
-    raw: bytes, protocol: Protocol, catalog: Catalog, headers: Mapping[bytes, bytes] | None = None
+    protocol: Protocol, raw: bytes, catalog: Catalog, headers: Mapping[bytes, bytes] | None = None
 ) -> Request:
     """Read a request. Raises ``BadInput`` naming the field, and ``ModelNotFound``."""
-    body = _load(raw)
-    name = body.get("model")
-    if not isinstance(name, str) or not name:
-        raise BadInput("model: must be a string.", param="model")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise BadInput("messages: must be a list with at least one message.", param="messages")
-    if not all(isinstance(message, dict) for message in messages):
-        raise BadInput("messages: each must be an object.", param="messages")
+    body = load(raw)
+    model = catalog.find(name_of(body), protocol.name)
+    return bound(body, protocol, model, headers)
+
+
+def bound(
+    body: dict[str, Any],
+    protocol: Protocol,
+    model: PricedModel,
+    headers: Mapping[bytes, bytes] | None = None,
+) -> Request:
+    """A body that was read, as a request of ``protocol`` to ``model``, with its worst case.
+
+    Raises ``BadInput`` naming the field.
+    """
     stream = _flag(body, "stream")
-    tools = body.get("tools")
-    if tools is not None and not isinstance(tools, list):
-        raise BadInput("tools: must be a list.", param="tools")
     protocol.check(body)
-    model = catalog.find(name, protocol.name)
     options = body.get("stream_options")
     clean = orjson.dumps(body)
     window = _window(model, headers or {})
+    measured = protocol.measure(body, len(clean), window)
     return Request(
         protocol=protocol,
         model=model,
         body=body,
         stream=stream,
         shows_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        worst=_worst_case(clean, body, protocol, model, window),
-        text_bytes=bounds.text_bytes(body, len(clean)),
-        has_media=bounds.has_media(body),
+        worst=_worst_case(clean, body, protocol, model, measured),
+        text_bytes=measured.text_bytes,
+        has_media=measured.has_media,
         window=window,
     )
 
 
-def _load(raw: bytes) -> dict[str, Any]:
+def load(raw: bytes) -> dict[str, Any]:
+    """The JSON object that ``raw`` is. Raises ``BadInput``, for what no request may hold too."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -90,6 +95,14 @@ def _load(raw: bytes) -> dict[str, Any]:
         raise BadInput("The body must be a JSON object.")
     _walk(raw, body)
     return body
+
+
+def name_of(body: Mapping[str, Any]) -> str:
+    """The model that a request names. Raises ``BadInput``."""
+    name = body.get("model")
+    if not isinstance(name, str) or not name:
+        raise BadInput("model: must be a string.", param="model")
+    return name
 
 
 def _walk(raw: bytes, body: dict[str, Any]) -> None:
@@ -130,29 +143,45 @@ def _worst_case(
     body: Mapping[str, Any],
     protocol: Protocol,
     model: PricedModel,
-    window: int | None,
+    measured: Measured,
 ) -> WorstCase:
-    input_tokens = bounds.input_tokens(body, len(clean), window)
+    input_tokens = measured.input_tokens
+    input_units = model.rates.worst_input(input_tokens, writes_cache=protocol.writes_cache(clean))
+    if not protocol.generates:
+        return WorstCase(
+            input_tokens=input_tokens,
+            input_units=input_units,
+            output_rate=0,
+            output_tokens=0,
+            choices=1,
+            exact=True,
+            floor=0,
+            limit_field=protocol.limit_name,
+        )
     limit = _limit(body, protocol, model)
     ceiling = model.max_output_tokens or min(
         settings.DEFAULT_MAX_OUTPUT_TOKENS, model.context_window or _LARGEST
     )
     return WorstCase(
         input_tokens=input_tokens,
-        input_units=model.rates.worst_input(
-            input_tokens, writes_cache=protocol.writes_cache(clean)
-        ),
+        input_units=input_units,
         output_rate=model.rates.output_rate(input_tokens),
         output_tokens=ceiling if limit is None else limit,
         choices=_whole(body, "n", most=settings.MAX_CHOICES) or 1,
         exact=limit is not None,
         floor=settings.MIN_OUTPUT_TOKENS,
+        limit_field=protocol.limit_name,
     )
+
+
+def most_output(model: PricedModel) -> int:
+    """The largest bound of its output that a request to ``model`` may name, tokens."""
+    return model.max_output_tokens or model.context_window or _LARGEST
 
 
 def _limit(body: Mapping[str, Any], protocol: Protocol, model: PricedModel) -> int | None:
     """The output bound the client named, the largest where it named two."""
-    most = model.max_output_tokens or model.context_window or _LARGEST
+    most = most_output(model)
     given = [_whole(body, field, most=most) for field in protocol.limit_fields]
     limits = [limit for limit in given if limit is not None]
     if not limits and protocol.limit_required:

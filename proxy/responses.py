@@ -8,6 +8,7 @@ from django.conf import settings
 
 from common.errors import FareboxError, TooLarge
 from proxy import errors
+from proxy.call import Call
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -69,6 +70,15 @@ async def refuse(send: Send, error: FareboxError, protocol: str, request_id: str
         headers.append((b"www-authenticate", b"Bearer"))
     body = errors.body(error, protocol, request_id)
     await whole(send, errors.status(error, protocol), body, [*headers, *ids(protocol, request_id)])
+
+
+def of_call(call: Call, protocol: str) -> list[tuple[bytes, bytes]]:
+    """What every paid answer carries: its receipt's id, and what the plan's limits leave."""
+    call_id = str(call.id)
+    told = [(b"x-farebox-call", call_id.encode()), *ids(protocol, call_id)]
+    if call.limits is not None:
+        told += call.limits.headers()
+    return told
 
 
 def ids(protocol: str, request_id: str) -> list[tuple[bytes, bytes]]:

@@ -27,9 +27,10 @@ class QuoteSerializer(serializers.Serializer[Quote]):
 
 
 class QuotedRequestSerializer(serializers.Serializer[Any]):
-    """The body of a chat completion or a message, as it would be sent to ``/v1/…``."""
+    """The body of a call as it would be sent; its protocol's other fields are taken too."""
 
     model = serializers.CharField()
-    messages = serializers.ListField(child=serializers.DictField())
+    messages = serializers.ListField(child=serializers.DictField(), required=False)
+    input = serializers.JSONField(required=False, help_text="of Responses and embeddings")
     max_tokens = serializers.IntegerField(required=False)
     stream = serializers.BooleanField(required=False)

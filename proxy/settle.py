@@ -18,6 +18,7 @@ from common.ids import uuid7
 from proxy.call import Call
 from proxy.ratios import Ratios
 from usage import calls
+from usage.idempotency import Key
 from usage.models import Call as CallRecord
 from usage.prices import Usage
 
@@ -51,17 +52,20 @@ def unavailable() -> Unavailable:
     return Unavailable("The service can't be reached for a moment; try again.", retry_after=2)
 
 
-async def begin(pool: Pool, call: Call, credential: Presented) -> calls.Begun:
+async def begin(
+    pool: Pool, call: Call, credential: Presented, key: Key | None = None
+) -> calls.Begun:
     """Hold the worst case. Raises what ``usage.calls.begin`` raises, and ``Unavailable``.
 
-    A connection that died in the pool is replaced and the attempt repeated once, under a new id:
-    should the first have been committed after all, its hold ends with its lease.
+    A connection that died in the pool is replaced and the attempt repeated once: with an
+    Idempotency-Key as the same call, otherwise under a new id, and then, should the first have been
+    committed after all, its hold ends with its lease.
     """
     request = call.request
     metadata = {
         "model": request.model.name,
         "provider": request.model.provider,
-        "protocol": request.protocol.name,
+        "protocol": request.protocol.route,
         "price": request.model.price,
         "stream": request.stream,
     }
@@ -80,13 +84,15 @@ async def begin(pool: Pool, call: Call, credential: Presented) -> calls.Begun:
                     worst=request.worst,
                     lease=timedelta(seconds=settings.HOLD_LEASE_SECONDS),
                     top_up_url=f"{settings.PUBLIC_URL}/dashboard/billing/",
+                    key=key,
                 )
         except _AWAY as error:
             if attempt == 2 or isinstance(error, PoolTimeout):
                 log.warning("database away", call=str(call.id), error=type(error).__name__)
                 raise unavailable() from None
             await pool.check()
-            call.id = uuid7()
+            if key is None:
+                call.id = uuid7()
     raise AssertionError("unreachable")
 
 
@@ -114,6 +120,7 @@ async def finish(
                     estimated=estimated,
                     error=error,
                     first_event_ms=call.first_event_ms,
+                    provider=call.provider,
                 )
         except (*_AWAY, Unavailable) as problem:
             if pause is None:
@@ -155,6 +162,7 @@ def _facts(
     return {
         "call": str(call.id),
         "model": call.request.model.name,
+        "provider": call.provider or call.request.model.provider,
         "status": status,
         "error": error,
         "estimated": estimated,

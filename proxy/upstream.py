@@ -6,7 +6,7 @@ it takes two thirds of the CPU, and httpx has had no release for over a year.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 from typing import Protocol as TypingProtocol
@@ -14,10 +14,16 @@ from typing import Protocol as TypingProtocol
 import aiohttp
 
 from common.errors import UpstreamError, UpstreamTimeout
-from proxy.call import Call
+from proxy.errors import Unbounded
 
 # Of an answer that is an error, no more than this is read.
 _ERROR_BYTES = 64 * 1024
+
+
+class Asker(TypingProtocol):
+    """Whom a request is sent for: ``sent`` becomes true when it is on its way."""
+
+    sent: bool
 
 
 class Answer(TypingProtocol):
@@ -38,12 +44,21 @@ class Answer(TypingProtocol):
 
 @dataclass(frozen=True)
 class Provider:
-    """Where a provider is, and the headers that carry its key. ``name`` is the models'."""
+    """Where a provider is, and the headers that carry one of its keys.
+
+    ``kind`` is the protocol it speaks; ``drains``: its answers are read to the end although the
+    client has left; ``output_field`` is what it calls the bound of the output; ``asks_usage``: a
+    stream's usage has to be asked for.
+    """
 
     name: str
     base_url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     passed_on: tuple[bytes, ...] = ()
+    kind: str = "openai"
+    drains: bool = False
+    output_field: str = "max_completion_tokens"
+    asks_usage: bool = True
 
     def headers_for(self, client: Mapping[bytes, bytes]) -> dict[str, str]:
         """The allow-list: nothing of the client's goes on but the protocol's own switches."""
@@ -106,7 +121,7 @@ class Upstream:
         )
 
     async def post(
-        self, provider: Provider, path: str, body: bytes, client: Mapping[bytes, bytes], call: Call
+        self, provider: Provider, path: str, body: bytes, client: Mapping[bytes, bytes], call: Asker
     ) -> HttpAnswer:
         """Send a request; answers once the status is known.
 
@@ -158,7 +173,7 @@ async def read_bounded(answer: Answer, limit: int) -> bytes:
     while part := await answer.read():
         size += len(part)
         if size > limit:
-            raise UpstreamError("The provider's answer is too large.", should_retry=False)
+            raise Unbounded("The provider's answer is too large.", should_retry=False)
         parts.append(part)
     return b"".join(parts)
 

@@ -139,11 +139,12 @@ def proved(clean_books: None) -> Iterator[None]:
 
 
 def _plant() -> None:
-    """Put back what migrations wrote: the accounts that belong to nobody, and the plans."""
+    """Put back what migrations wrote: the accounts that belong to nobody, plans, providers."""
     with connection.cursor() as cursor:
         cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
     import_module("billing.migrations.0002_plans").make_plans(apps, None)
     import_module("billing.migrations.0005_price_of_pro").give_pro_a_price(apps, None)
+    import_module("usage.migrations.0007_first_providers").make_providers(apps, None)
 
 
 def _plant_after_flush(**_: Any) -> None:

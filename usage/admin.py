@@ -8,18 +8,20 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
-from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin import users_whose_email_begins
 from common.admin import ReadOnlyAdmin, credits, link_to
 from common.money import format_credits
 from ledger.admin import pretty
-from usage import (
-    admin_calls,  # noqa: F401  registers itself
+from usage import (  # the first two register themselves
+    admin_calls,  # noqa: F401
+    admin_providers,  # noqa: F401
+    providers,
     sync,
 )
-from usage.models import AIModel, MonthlyUsage, Price
+from usage.models import AIModel, ModelRoute, MonthlyUsage, Price
 
 
 class OverrideField(forms.JSONField):
@@ -32,13 +34,22 @@ class OverrideField(forms.JSONField):
 
 
 class AIModelForm(forms.ModelForm):
-    """Refuses an override that no price could be made of."""
+    """Refuses an override that no price could be made of, and a provider that is none."""
 
+    provider = forms.ChoiceField(
+        widget=UnfoldAdminSelectWidget,
+        help_text="whose price list it is in, and who answers unless there are routes",
+    )
     override = OverrideField(
         required=False,
         help_text="US dollars per million tokens in place of the price list's, such as "
         '{"input": "3", "cache_read": "0.3", "output": "15"}',
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = dict.fromkeys([*providers.names(), self.instance.provider or "openai"])
+        self.fields["provider"].choices = [(name, name) for name in known]  # type: ignore[attr-defined]
 
     def clean_override(self) -> Any:
         override = self.cleaned_data["override"]
@@ -50,11 +61,34 @@ class AIModelForm(forms.ModelForm):
         return override
 
 
+class RouteFormSet(forms.BaseInlineFormSet):
+    """Refuses a provider that speaks another protocol than the model is asked in."""
+
+    def clean(self) -> None:
+        super().clean()
+        spoken = self.instance.protocol
+        for form in self.forms:
+            provider = getattr(form, "cleaned_data", {}).get("provider")
+            if provider and spoken not in {AIModel.Protocol.ANY, provider.kind}:
+                form.add_error("provider", f"{provider} does not speak {spoken}'s protocol.")
+
+
+class RouteInline(TabularInline):
+    model = ModelRoute
+    formset = RouteFormSet
+    extra = 0
+    fields = ("position", "provider", "upstream_name")
+    verbose_name_plural = (
+        "routes: who answers, in the order they are tried; none: the provider above"
+    )
+
+
 @admin.register(AIModel)
 class AIModelAdmin(ModelAdmin):
     """Models: switched off, marked up, priced by hand, bounded. A change is a new price version."""
 
     form = AIModelForm
+    inlines = (RouteInline,)
     list_display = ("name", "provider", "protocol", "enabled", "markup", "has_override")
     list_filter = ("enabled", "provider")
     list_per_page = 100

@@ -19,21 +19,25 @@ from common.errors import (
     InsufficientCredits,
     NotAuthenticated,
     PermissionRefused,
-    RateLimited,
     WalletFrozen,
 )
 from common.money import format_credits
 from ledger.database import Statement, verb
+from usage import limits
+from usage.idempotency import Completed, InProgress, Key, KeyReused
+from usage.limits import Limits, OverLimit
 from usage.prices import Usage
 
 
 @dataclass(frozen=True)
 class Begun:
-    """A call that may start: what is held (microcredits), and how many output tokens a choice."""
+    """A call that may start: what is held (microcredits), how many output tokens a choice, and what
+    the plan's limits leave, if it has any."""
 
     held: int
     output_tokens: int
     available: int
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class WorstCase:
 
     ``input_units`` are millionths of a microcredit, ``output_rate`` microcredits per million
     tokens, ``output_tokens`` the bound of each of ``choices``; ``exact`` when the client named
-    it, else it may be clamped down to ``floor`` to fit the wallet.
+    it, else it may be clamped down to ``floor`` to fit the wallet. ``limit_field`` is what the
+    request calls its bound: refusals name it.
     """
 
     input_tokens: int
@@ -65,6 +70,13 @@ class WorstCase:
     choices: int
     exact: bool
     floor: int
+    limit_field: str = "max_tokens"
+
+    def enough(self, affordable: int) -> str:
+        """Words for a refusal that so many output tokens would not have met."""
+        if affordable <= 0 or not self.output_tokens:
+            return ""
+        return f"; that is enough for {self.limit_field}={affordable}"
 
 
 @verb
@@ -80,24 +92,35 @@ def begin(
     worst: WorstCase,
     lease: timedelta,
     top_up_url: str,
+    key: Key | None = None,
 ) -> Statement[Begun]:
     """Check everything and hold the worst case, for one of: an API key (its digest), somebody
     signed in (``token``, an access token's hash, or ``session``, its key), or a known user.
 
-    Raises ``NotAuthenticated``, ``PermissionRefused``, ``BadInput``, ``RateLimited``,
-    ``InsufficientCredits`` and ``WalletFrozen``; then nothing is held and nothing counted.
+    ``key`` is the caller's Idempotency-Key: with one, ``call`` may be begun again under the same
+    id, and answers the same, when it is not known whether it was begun.
+
+    Raises ``NotAuthenticated``, ``PermissionRefused``, ``BadInput``, ``OverLimit``,
+    ``InsufficientCredits`` and ``WalletFrozen``, and for a key ``InProgress``, ``Completed`` and
+    ``KeyReused``; then nothing is held and nothing counted.
     """
 
     def read(row: Sequence[Any]) -> Begun:
-        outcome, held, output_tokens, available, needed, affordable, detail = row
+        outcome, held, output_tokens, available, needed, affordable, detail, left, earlier = row
         if outcome == "ok":
-            return Begun(held, output_tokens, available)
+            return Begun(held, output_tokens, available, limits.read(left))
+        if earlier is not None:
+            raise _second(outcome, earlier)
+        if left is not None:
+            raise _over_limit(outcome, needed, detail, Limits(*left))
         raise _refusal(outcome, available, needed, affordable, detail, worst, top_up_url)
 
     return Statement(
-        "SELECT * FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(token)s, %(session)s,"
+        "SELECT outcome, held, output_tokens, available, needed, affordable, detail, limits,"
+        " earlier FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(token)s, %(session)s,"
         " %(model)s, %(metadata)s::jsonb, %(input_tokens)s, %(input_units)s,"
-        " %(output_rate)s, %(output_tokens)s, %(exact)s, %(floor)s, %(choices)s, %(lease)s)",
+        " %(output_rate)s, %(output_tokens)s, %(exact)s, %(floor)s, %(choices)s, %(lease)s,"
+        " %(key)s, %(request)s)",
         {
             "call": call,
             "digest": digest,
@@ -107,6 +130,8 @@ def begin(
             "model": model,
             "metadata": orjson.dumps(metadata).decode(),
             "lease": lease,
+            "key": key and key.key,
+            "request": key and key.request,
             **vars(worst),
         },
         read,
@@ -129,15 +154,17 @@ def finish(
     estimated: bool,
     error: str = "",
     first_event_ms: int | None = None,
+    provider: str | None = None,
 ) -> Statement[Finished]:
     """End a call: take ``charge``, give the rest of the hold back, record and count it.
 
-    ``cost`` is what the provider asks. Called twice it answers the first result; called after the
-    sweeper it sets the difference right.
+    ``cost`` is what the provider asks; ``provider`` who answered, where that is another than begin
+    expected. Called twice it answers the first result; called after the sweeper it sets the
+    difference right.
     """
     return Statement(
         "SELECT * FROM usage_finish(%(call)s, %(status)s, %(charge)s, %(cost)s, %(usage)s::jsonb,"
-        " %(estimated)s, %(error)s, %(first_event_ms)s)",
+        " %(estimated)s, %(error)s, %(first_event_ms)s, %(provider)s)",
         {
             "call": call,
             "status": status,
@@ -147,6 +174,7 @@ def finish(
             "estimated": estimated,
             "error": error,
             "first_event_ms": first_event_ms,
+            "provider": provider,
         },
         _finished,
         lambda finished: finished.user,
@@ -172,6 +200,37 @@ def checkpoint(
     )
 
 
+def _second(outcome: str, earlier: uuid.UUID) -> FareboxError:
+    """Why a call is refused whose Idempotency-Key another call has."""
+    match outcome:
+        case "in_progress":
+            return InProgress()
+        case "completed":
+            return Completed(earlier)
+        case "key_reused":
+            return KeyReused()
+    raise AssertionError(f"usage_begin answered {outcome!r}")
+
+
+def _over_limit(outcome: str, needed: int, detail: int, left: Limits) -> OverLimit:
+    """Which limit of the plan is used up, and when to try again."""
+    match outcome:
+        case "rate_limited":
+            message = f"Your plan's requests a minute are used up; try again in {detail} s."
+            return OverLimit(message, retry_after=detail, policy="requests", limits=left)
+        case "tokens_limited":
+            message = (
+                f"This call may need {needed} tokens, and of your plan's tokens a minute "
+                f"{max(left.tokens_left or 0, 0)} are left; try again in {detail} s, or "
+                "with a smaller bound on the answer."
+            )
+            return OverLimit(message, retry_after=detail, policy="tokens", limits=left)
+        case "too_many_open":
+            message = f"Your plan allows {detail} calls at once; wait for one to end."
+            return OverLimit(message, retry_after=1, policy="calls", limits=left)
+    raise AssertionError(f"usage_begin answered {outcome!r}")
+
+
 def _refusal(
     outcome: str,
     available: int,
@@ -194,16 +253,14 @@ def _refusal(
             return PermissionRefused("Your plan does not include this model.", param="model")
         case "output_bound":
             return BadInput(
-                f"Your plan allows at most {detail} output tokens a call.", param="max_tokens"
+                f"Your plan allows at most {detail} output tokens a call.",
+                param=worst.limit_field,
             )
-        case "rate_limited":
-            return RateLimited(
-                f"Your plan's requests a minute are used up; try again in {detail} s.",
-                retry_after=int(detail),
-            )
-        case "too_many_open":
-            return RateLimited(
-                f"Your plan allows {detail} calls at once; wait for one to end.", retry_after=1
+        case "token_bound":
+            return BadInput(
+                f"This call may need {needed} tokens and your plan allows {detail} a minute"
+                f"{worst.enough(affordable)}.",
+                param=worst.limit_field,
             )
         case "frozen":
             return WalletFrozen(
@@ -217,11 +274,7 @@ def _refusal(
             )
         case "key_cap" | "insufficient":
             holder = "this key's monthly cap leaves" if outcome == "key_cap" else "there are"
-            tokens = (
-                f"; that is enough for max_tokens={affordable}"
-                if worst.exact and affordable > 0
-                else ""
-            )
+            tokens = worst.enough(affordable) if worst.exact else ""
             return InsufficientCredits(
                 f"This call may need {format_credits(needed)} credits and {holder} "
                 f"{format_credits(available)} available{tokens}. Top up at {top_up_url}.",

@@ -5,7 +5,7 @@ change made in the admin reaches every process within seconds.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,18 +20,32 @@ _LONGEST_NAME = 200
 _SQL = """
 SELECT coalesce(jsonb_agg(jsonb_build_array(
     m.name, m.provider, m.protocol, m.context_window, m.max_output_tokens,
-    extract(epoch FROM m.created)::bigint, p.id, p.rates, p.cost_rates) ORDER BY m.name), '[]')
+    extract(epoch FROM m.created)::bigint, p.id, p.rates, p.cost_rates, r.routes
+    ) ORDER BY m.name), '[]')
 FROM usage_aimodel m
 JOIN LATERAL (
     SELECT id, rates, cost_rates FROM usage_price WHERE model_id = m.id ORDER BY id DESC LIMIT 1
 ) p ON true
-WHERE m.enabled AND m.provider = ANY (%(providers)s)
+CROSS JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_array(v.name, o.upstream_name) ORDER BY o.position, o.id) AS routes
+    FROM usage_modelroute o JOIN usage_provider v ON v.id = o.provider_id WHERE o.model_id = m.id
+) r
+WHERE m.enabled
 """
 
 
 @dataclass(frozen=True)
+class Route:
+    """A provider of a model, by name, and the model's name there: empty for its own."""
+
+    provider: str
+    upstream_name: str = ""
+
+
+@dataclass(frozen=True)
 class PricedModel:
-    """A model with its price in force. ``price`` is the version; bounds are in tokens."""
+    """A model with its price in force. ``price`` is the version; bounds are in tokens; ``routes``
+    are its providers that can answer, in the order they are tried."""
 
     name: str
     provider: str
@@ -42,6 +56,7 @@ class PricedModel:
     price: int
     rates: Rates
     cost_rates: Rates
+    routes: tuple[Route, ...] = ()
 
     def speaks(self, protocol: str) -> bool:
         return self.protocol in {protocol, "any"}
@@ -81,16 +96,18 @@ class Catalog:
 
 @verb
 def load(*, providers: Sequence[str]) -> Statement[Catalog]:
-    """Read the models of ``providers`` and their prices, in one query."""
+    """Read the models that one of ``providers`` answers for, and their prices, in one query."""
 
     def read(row: Sequence[Any]) -> Catalog:
         rows = json.loads(row[0]) if isinstance(row[0], str) else row[0]
-        return Catalog([_priced(*values) for values in rows])
+        found = [_priced(frozenset(providers), *values) for values in rows]
+        return Catalog([model for model in found if model is not None])
 
-    return Statement(_SQL, {"providers": list(providers)}, read)
+    return Statement(_SQL, {}, read)
 
 
 def _priced(
+    providers: Collection[str],
     name: str,
     provider: str,
     protocol: str,
@@ -100,7 +117,13 @@ def _priced(
     price: int,
     rates: Mapping[str, Any],
     cost: Mapping[str, Any],
-) -> PricedModel:
-    """A row of the query, its rates read."""
+    routes: Sequence[Sequence[str]] | None,
+) -> PricedModel | None:
+    """A row of the query, its rates read; ``None`` when nobody can answer for it now."""
+    ways = tuple(Route(*route) for route in routes or [(provider,)] if route[0] in providers)
+    if not ways:
+        return None
     own, asked = Rates.from_json(rates), Rates.from_json(cost)
-    return PricedModel(name, provider, protocol, window, most, created, price, own, asked)
+    return PricedModel(
+        name, ways[0].provider, protocol, window, most, created, price, own, asked, ways
+    )

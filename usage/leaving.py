@@ -7,7 +7,7 @@ from typing import Any
 from accounts.leaving import exports
 from accounts.models import User
 from common.money import format_credits
-from usage.models import Call, MonthlyUsage
+from usage.models import Call, CallKey, MonthlyUsage
 
 ROWS = 1000  # read at a time
 
@@ -48,3 +48,10 @@ def months(user: User) -> Iterator[dict[str, Any]]:
             "output_tokens": month.output_tokens,
             "spent": format_credits(month.spent),
         }
+
+
+@exports("idempotency_keys", CallKey)
+def idempotency_keys(user: User) -> Iterator[dict[str, Any]]:
+    """Of the last day's calls, as their clients named them."""
+    for kept in CallKey.objects.filter(user=user).order_by("id").iterator(ROWS):
+        yield {"key": kept.key, "call": kept.call, "created": kept.created}

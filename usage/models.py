@@ -166,3 +166,138 @@ class TokenRatio(models.Model):
 
     def __str__(self) -> str:
         return self.model
+
+
+class Provider(models.Model):
+    """Who answers calls: a protocol, an address, and what to do when a client leaves.
+
+    ``base_url`` is what the protocol's own SDK takes; empty, for ``openai`` and ``anthropic`` only,
+    means the environment's (``OPENAI_BASE_URL``, ``ANTHROPIC_BASE_URL``).
+    """
+
+    class Kind(models.TextChoices):
+        OPENAI = "openai", "OpenAI's protocol"
+        ANTHROPIC = "anthropic", "Anthropic's protocol"
+        DEMO = "demo", "built in"
+
+    class OnLeaving(models.TextChoices):
+        CANCEL = "cancel", "cut the provider off"
+        DRAIN = "drain", "read its answer to the end"
+
+    class OutputField(models.TextChoices):
+        NEW = "max_completion_tokens", "max_completion_tokens"
+        OLD = "max_tokens", "max_tokens"
+
+    name = models.SlugField(max_length=50, unique=True)
+    kind = models.CharField("speaks", max_length=20, choices=Kind)
+    base_url = models.CharField("address", max_length=300, blank=True)
+    enabled = models.BooleanField(default=True)
+    on_leaving = models.CharField(
+        "when a client leaves",
+        max_length=10,
+        choices=OnLeaving,
+        default=OnLeaving.CANCEL,
+        help_text="what was delivered is estimated when the provider is cut off; read to the end, "
+        "its count is exact, and the whole answer is paid for",
+    )
+    output_field = models.CharField(
+        "output bound is sent as",
+        max_length=30,
+        choices=OutputField,
+        default=OutputField.NEW,
+        help_text="OpenAI's protocol only; many servers that speak it know max_tokens alone",
+    )
+    asks_usage = models.BooleanField(
+        "ask for usage",
+        default=True,
+        help_text="OpenAI's protocol only: stream_options.include_usage. Off for a server that "
+        "refuses it and reports usage unasked; an answer without usage is estimated",
+    )
+    price_list = models.SlugField(
+        max_length=50,
+        blank=True,
+        help_text="the provider's id in genai-prices; without one, models are added by hand",
+    )
+    created = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProviderKey(models.Model):
+    """A key at a provider: stored encrypted, or named by the environment variable that holds it.
+
+    A call goes to one of the provider's keys by chance, in proportion to their weights.
+    """
+
+    provider = models.ForeignKey(Provider, models.CASCADE, related_name="keys")
+    label = models.CharField(max_length=50)
+    weight = models.PositiveSmallIntegerField(default=1)
+    enabled = models.BooleanField(default=True)
+    secret = models.TextField(blank=True, editable=False)
+    shown = models.CharField(max_length=20, blank=True, editable=False)
+    env = models.CharField("environment variable", max_length=100, blank=True)
+    created = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["provider", "label"], name="usage_key_label"),
+            models.CheckConstraint(condition=Q(weight__gte=1), name="usage_key_weight"),
+            models.CheckConstraint(
+                condition=(Q(secret="") & ~Q(env="")) | (~Q(secret="") & Q(env="")),
+                name="usage_key_one_source",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id}/{self.label}"
+
+
+class ModelRoute(models.Model):
+    """One provider of a model; they are tried by ``position``. A model without routes goes to its
+    ``provider``, under its own name."""
+
+    model = models.ForeignKey(AIModel, models.CASCADE, related_name="routes")
+    provider = models.ForeignKey(Provider, models.CASCADE, related_name="routes")
+    upstream_name = models.CharField(
+        "name there", max_length=200, blank=True, help_text="empty: the name the client gave"
+    )
+    position = models.PositiveSmallIntegerField(default=1)
+
+    class Meta:
+        ordering: ClassVar = ["position", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["model", "provider", "upstream_name"], name="usage_route_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} at {self.provider_id}"
+
+
+class CallKey(models.Model):
+    """The ``Idempotency-Key`` of a paid call, for a day (``usage.idempotency``).
+
+    ``request`` is the SHA-256 of what was asked; ``output_tokens`` what ``begin`` answered, for
+    an attempt whose answer was lost on its way. The call's state is its hold's.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, db_index=False, related_name="+")
+    key = models.CharField(max_length=255)
+    request = models.BinaryField()
+    call = models.UUIDField()
+    output_tokens = models.BigIntegerField()
+    created = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "key"], name="usage_callkey_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.call)

@@ -84,6 +84,8 @@ def _read(model: ModelInfo, prices: ModelPrice) -> Listed:
                 dollars[bucket] = passed[-1] if passed else value.base
             elif value is not None:
                 dollars[bucket] = value
+        if "embed" in model.id:  # an answer of vectors has no tokens, and no price
+            dollars.setdefault("output", Decimal(0))
         return complete(dollars)
 
     tiers = tuple((start, at(start + 1)) for start in starts)

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import transaction
 
 from usage import pricelist, prices
-from usage.models import AIModel, Price
+from usage.models import AIModel, Price, Provider
 from usage.pricelist import Listed
+from usage.providers import configured_providers
 
 # What a model may say at most, by the longest prefix of its name: the providers' model pages.
 # Where nothing is known, DEFAULT_MAX_OUTPUT_TOKENS bounds a call that names no limit.
@@ -46,31 +47,31 @@ class Synced:
     repriced: int
 
 
-def configured_providers() -> list[str]:
-    """The providers that have a key; the built-in ``demo`` when none has."""
-    keys = {"openai": settings.OPENAI_API_KEY, "anthropic": settings.ANTHROPIC_API_KEY}
-    return [name for name, key in keys.items() if key] or ["demo"]
-
-
 def sync_models() -> Synced:
-    """Add what the configured providers' price lists have, and put changed prices in force."""
+    """Add what the price lists of the providers that can answer have, and put changed prices in
+    force.
+
+    A model belongs to one provider, whose list prices it: another that lists the same name is a
+    fallback at most, which the operator decides.
+    """
     added = repriced = 0
     with transaction.atomic():
-        for provider in configured_providers():
-            protocol = provider if provider != "demo" else AIModel.Protocol.ANY
-            source = [DEMO] if provider == "demo" else pricelist.listed(provider)
-            for found in source:
+        for provider in Provider.objects.filter(name__in=configured_providers()):
+            is_demo = provider.kind == Provider.Kind.DEMO
+            origin = "built-in" if is_demo else pricelist.SOURCE
+            for found in [DEMO] if is_demo else pricelist.listed(provider.price_list):
                 model, made = AIModel.objects.get_or_create(
                     name=found.name,
                     defaults={
-                        "provider": provider,
-                        "protocol": protocol,
+                        "provider": provider.name,
+                        "protocol": AIModel.Protocol.ANY if is_demo else provider.kind,
                         "context_window": found.context_window,
                         "max_output_tokens": _max_output(found.name),
                     },
                 )
+                if model.provider != provider.name:
+                    continue
                 added += made
-                origin = "built-in" if provider == "demo" else pricelist.SOURCE
                 repriced += set_price(model, found.base, found.tiers, origin) and not made
         for model in AIModel.objects.exclude(override=None):
             repriced += set_price(model, {}, (), "")

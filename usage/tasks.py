@@ -3,6 +3,7 @@
 from celery import shared_task
 
 import ledger.sweep
+import usage.idempotency
 import usage.sweep
 
 
@@ -10,3 +11,9 @@ import usage.sweep
 def sweep() -> int:
     """End every hold whose lease ran out: paid calls, then all other kinds."""
     return usage.sweep.sweep() + ledger.sweep.sweep()
+
+
+@shared_task
+def forget_keys() -> int:
+    """Drop the idempotency keys of calls that are a day old."""
+    return usage.idempotency.forget()

@@ -109,8 +109,8 @@ class PlanAdmin(ModelAdmin):
         ("Metering", {"fields": ("metering", "monthly_allowance", "quota_requests",
                                  "quota_tokens")}),
         ("Bounds", {
-            "fields": ("requests_per_minute", "open_calls", "max_output_tokens",
-                       "allowed_models"),
+            "fields": ("requests_per_minute", "tokens_per_minute", "open_calls",
+                       "max_output_tokens", "allowed_models"),
             "description": "What is left empty has no limit.",
         }),
     )  # fmt: skip

@@ -29,6 +29,11 @@ class Plan(models.Model):
     quota_requests = models.BigIntegerField(null=True, blank=True, help_text="a month")
     quota_tokens = models.BigIntegerField(null=True, blank=True, help_text="a month, in and out")
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="in and out; an open call counts with the most it can use",
+    )
     open_calls = models.PositiveIntegerField(null=True, blank=True)
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True)
     allowed_models = ArrayField(
@@ -62,6 +67,11 @@ class Plan(models.Model):
                 condition=models.Q(requests_per_minute__isnull=True)
                 | models.Q(requests_per_minute__gt=0),
                 name="billing_plan_rate_above_zero",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(tokens_per_minute__isnull=True)
+                | models.Q(tokens_per_minute__gt=0),
+                name="billing_plan_tokens_above_zero",
             ),
             models.CheckConstraint(
                 condition=models.Q(price__isnull=True) | models.Q(price__gt=0),

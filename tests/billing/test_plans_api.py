@@ -10,8 +10,8 @@ pytestmark = pytest.mark.django_db
 def test_plans_for_sale_need_no_key(client):
     Plan.objects.filter(slug="free").update(description="")
     Plan.objects.filter(slug="pro").update(
-        allowed_models=["demo"], quota_tokens=7, description="For work.", price=900,
-        trial_days=7, trial_allowance=2_000_000,
+        allowed_models=["demo"], quota_tokens=7, tokens_per_minute=90_000,
+        description="For work.", price=900, trial_days=7, trial_allowance=2_000_000,
     )  # fmt: skip
     response = client.get("/api/plans")
     assert response.status_code == 200
@@ -29,6 +29,7 @@ def test_plans_for_sale_need_no_key(client):
                 "quota_requests": None,
                 "quota_tokens": None,
                 "requests_per_minute": 20,
+                "tokens_per_minute": None,
                 "open_calls": 4,
                 "max_output_tokens": 8192,
                 "models": [],
@@ -46,6 +47,7 @@ def test_plans_for_sale_need_no_key(client):
                 "quota_requests": None,
                 "quota_tokens": 7,
                 "requests_per_minute": 120,
+                "tokens_per_minute": 90_000,
                 "open_calls": 20,
                 "max_output_tokens": None,
                 "models": ["demo"],

@@ -49,6 +49,7 @@ from usage.sync import sync_models
 
 KEPT = {
     "django_migrations", "django_content_type", "auth_permission", "usage_aimodel", "usage_price",
+    "usage_provider", "usage_providerkey", "usage_modelroute",
     "django_site",
 }  # fmt: skip
 WIDE = {"width": 1280, "height": 900}

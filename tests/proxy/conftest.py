@@ -33,6 +33,7 @@ from usage.sync import sync_models
 
 KEPT = {
     "django_migrations", "django_content_type", "auth_permission", "usage_aimodel", "usage_price",
+    "usage_provider", "usage_providerkey", "usage_modelroute",
 }  # fmt: skip
 Rows = list[Any]
 
@@ -99,7 +100,8 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
     """
     with django_db_blocker.unblock():
         models, prices = price_list
-        restored = Price.objects.count() != len(prices)
+        known = [row["id"] for row in prices]
+        restored = Price.objects.filter(pk__in=known).count() != len(prices)
         if restored:
             _behind.update(_running)
             Price.objects.all().delete()

@@ -4,92 +4,199 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy import bounds
+from proxy.bounds import Measured, measure_embeddings
+from proxy.protocols import CHAT, MESSAGES, RESPONSES, Protocol
+
+
+def data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
 
 parts = st.one_of(
     st.text(max_size=60).map(lambda text: {"type": "text", "text": text}),
     st.binary(max_size=300).map(
-        lambda data: {
-            "type": "image_url",
-            "image_url": {"url": "data:image/png;base64," + base64.b64encode(data).decode()},
-        }
+        lambda data: {"type": "image_url", "image_url": {"url": data_url("image/png", data)}}
     ),
     st.binary(max_size=300).map(
-        lambda data: {
-            "type": "image",
-            "source": {"type": "base64", "data": base64.b64encode(data).decode()},
-        }
+        lambda data: {"type": "input_image", "image_url": data_url("image/png", data)}
     ),
     st.text(max_size=200).map(
         lambda text: {"type": "tool_result", "content": [{"type": "text", "text": text}]}
     ),
+    st.text(max_size=200).map(
+        lambda text: {
+            "type": "document",
+            "source": {"type": "content", "content": [{"type": "text", "text": text}]},
+        }
+    ),
     st.just({"type": "image_url", "image_url": {"url": "https://x.test/" + "y" * 200}}),
 )
 contents = st.one_of(st.text(max_size=100), st.lists(parts, max_size=4))
-bodies = st.fixed_dictionaries(
-    {
-        "messages": st.lists(
-            st.fixed_dictionaries({"role": st.just("user"), "content": contents}),
-            max_size=5,
-        ),
-        "system": contents,
-    }
+messages = st.lists(
+    st.fixed_dictionaries({"role": st.just("user"), "content": contents}), max_size=5
 )
+bodies = st.fixed_dictionaries({"messages": messages, "input": messages, "system": contents})
+each = pytest.mark.parametrize("protocol", [CHAT, MESSAGES, RESPONSES], ids=lambda p: p.route)
 
 
-def most_tokens(value: Any) -> int:
+def most_tokens(value: Any, image: int) -> int:
     """A tokenizer that makes a token of every byte, and charges an image the most there is."""
     if isinstance(value, str):
         return len(value.encode())
     if isinstance(value, list):
-        return sum(most_tokens(item) for item in value)
-    if value.get("type") in {"image", "image_url"}:
-        return 48_169  # gpt-4o-mini: 2,833 + 8 * 5,667, for eight tiles
-    return sum(most_tokens(item) for item in value.values())
+        return sum(most_tokens(item, image) for item in value)
+    if value.get("type") in {"image", "image_url", "input_image"}:
+        return image
+    return sum(most_tokens(item, image) for item in value.values())
 
 
-def size_of(body: dict[str, Any]) -> int:
-    return len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+def measured(protocol: Protocol, body: dict[str, Any], window: int | None = None) -> Measured:
+    size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    return protocol.measure(body, size, window)
 
 
+def of_part(protocol: Protocol, part: Any, window: int | None = None) -> Measured:
+    field = "input" if protocol is RESPONSES else "messages"
+    return measured(protocol, {field: [{"role": "user", "content": [part]}]}, window)
+
+
+@each
 @given(bodies)
-def test_never_less_than_a_token_a_byte(body: dict[str, Any]) -> None:
-    assert bounds.input_tokens(body, size_of(body), None) >= most_tokens(body)
+def test_never_less_than_a_token_a_byte(protocol: Protocol, body: dict[str, Any]) -> None:
+    fields = {"input"} if protocol is RESPONSES else {"messages", "system"}
+    asked = {name: value for name, value in body.items() if name in fields}
+    if protocol is CHAT:
+        del asked["system"]  # which is no field of its
+    # gpt-4o-mini: 2,833 + 8 * 5,667, for eight tiles; Claude: 4,784 for the largest.
+    image = 4_784 if protocol is MESSAGES else 48_169
+    assert measured(protocol, asked).input_tokens >= most_tokens(asked, image)
 
 
+@each
 @given(bodies, st.integers(1, 10_000))
-def test_never_more_than_the_window(body: dict[str, Any], window: int) -> None:
-    assert bounds.input_tokens(body, size_of(body), window) <= window
+def test_never_more_than_the_window(protocol: Protocol, body: dict[str, Any], window: int) -> None:
+    assert measured(protocol, body, window).input_tokens <= window
 
 
-def test_a_megabyte_of_image_is_not_a_million_tokens() -> None:
-    data = base64.b64encode(b"\0" * 1_000_000).decode()
-    image = {"type": "image", "source": {"type": "base64", "data": data}}
-    body = {"messages": [{"role": "user", "content": [image]}]}
-    assert bounds.input_tokens(body, size_of(body), None) < 60_000
-    assert bounds.text_bytes(body, size_of(body)) < 200
-    assert bounds.has_media(body)
+IMAGES = {
+    CHAT.route: (CHAT, lambda url: {"type": "image_url", "image_url": {"url": url}}, 48_000),
+    RESPONSES.route: (RESPONSES, lambda url: {"type": "input_image", "image_url": url}, 48_000),
+    MESSAGES.route: (
+        MESSAGES,
+        lambda url: {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": url.split(",")[1]},
+        },
+        4_784,
+    ),
+}
+
+
+@pytest.mark.parametrize(("protocol", "image", "least"), IMAGES.values(), ids=IMAGES)
+def test_a_megabyte_of_image_is_not_a_million_tokens(
+    protocol: Protocol, image: Any, least: int
+) -> None:
+    found = of_part(protocol, image(data_url("image/png", b"\0" * 1_000_000)))
+    assert least < found.input_tokens < least + 3_000
+    assert found.text_bytes < 250
+    assert found.has_media
+
+
+def test_an_image_of_low_detail_costs_little() -> None:
+    low: list[tuple[Protocol, dict[str, Any]]] = [
+        (CHAT, {"type": "image_url", "image_url": {"url": "https://x.test/a", "detail": "low"}}),
+        (RESPONSES, {"type": "input_image", "image_url": "https://x.test/a", "detail": "low"}),
+    ]
+    for protocol, part in low:
+        assert 2_833 < of_part(protocol, part).input_tokens < 4_200
 
 
 def test_images_in_tool_results_and_system_prompts_are_found() -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}}
     result = {"type": "tool_result", "tool_use_id": "t", "content": [image, image]}
     body = {"messages": [{"role": "user", "content": [result]}], "system": [image]}
-    assert bounds.input_tokens(body, size_of(body), None) > 3 * 48_000
+    assert measured(MESSAGES, body).input_tokens > 3 * 4_784
+    shot = {"type": "input_image", "image_url": "https://x.test/a.png"}
+    items: list[Any] = [
+        {"type": "function_call_output", "call_id": "c", "output": [shot, shot]},
+        {"type": "computer_call_output", "output": {"type": "computer_screenshot"}},
+    ]
+    assert measured(RESPONSES, {"input": items}).input_tokens > 3 * 48_000
 
 
 def test_a_document_may_fill_the_window() -> None:
-    for kind in ("document", "file", "input_audio", "container_upload"):
-        part = {"type": kind, "file": {"file_id": "f1"}}
-        body = {"messages": [{"role": "user", "content": [part]}]}
-        assert bounds.input_tokens(body, size_of(body), 200_000) == 200_000
+    pdf = data_url("application/pdf", b"%PDF")
+    for protocol, part in (
+        (CHAT, {"type": "file", "file": {"filename": "a.pdf", "file_data": pdf}}),
+        (CHAT, {"type": "file", "file": {"file_id": "f1"}}),
+        (CHAT, {"type": "video_url", "video_url": {"url": "https://x.test/a.mp4"}}),
+        (RESPONSES, {"type": "input_file", "filename": "a.pdf", "file_data": pdf}),
+        (RESPONSES, {"type": "input_file", "file_url": "https://x.test/a.pdf"}),
+        (MESSAGES, {"type": "document", "source": {"type": "url", "url": "https://x.test"}}),
+        (MESSAGES, {"type": "container_upload", "file_id": "f1"}),
+    ):
+        assert of_part(protocol, part, 150_000).input_tokens == 150_000
+        assert of_part(protocol, part).input_tokens > 200_000
+
+
+def test_a_document_that_is_text_is_bounded_as_text() -> None:
+    text = "word " * 1_000
+    for protocol, part in (
+        (MESSAGES, {"type": "document", "source": {"type": "text", "data": text}}),
+        (RESPONSES, {"type": "input_file", "file_data": data_url("text/plain", text.encode())}),
+        (
+            CHAT,
+            {"type": "file", "file": {"file_data": data_url("text/csv", text.encode())}},
+        ),
+    ):
+        found = of_part(protocol, part, 150_000)
+        assert 5_000 < found.input_tokens < 8_500
+
+
+def test_a_document_of_parts_is_bounded_by_them() -> None:
+    image = {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}}
+    source = {"type": "content", "content": [{"type": "text", "text": "x" * 900}, image]}
+    found = of_part(MESSAGES, {"type": "document", "source": source}, 150_000)
+    assert 5_684 < found.input_tokens < 7_500
+
+
+def test_audio_is_bounded_by_its_bytes() -> None:
+    """An hour at MP3's lowest rate, 1,000 bytes a second, at 32 tokens a second."""
+    hour = base64.b64encode(b"\0" * 3_600_000).decode()
+    for format in ("mp3", "wav"):
+        part = {"type": "input_audio", "input_audio": {"data": hour, "format": format}}
+        for protocol in (CHAT, RESPONSES):
+            assert 32 * 3_600 < of_part(protocol, part, 10**6).input_tokens < 300_000
+    opus = {"type": "input_audio", "input_audio": {"data": hour, "format": "opus"}}
+    assert of_part(CHAT, opus, 10**6).input_tokens == 10**6
 
 
 def test_text_alone_is_no_media() -> None:
     body = {"messages": [{"role": "user", "content": "image_url"}, {"type": "image"}]}
-    assert bounds.has_media(body)  # a message that claims to be one is counted as one
-    assert not bounds.has_media({"messages": [{"role": "user", "content": "image"}]})
-    assert not bounds.has_media({"messages": "image", "system": None})
+    assert measured(CHAT, body).has_media  # a message that claims to be one is counted as one
+    plain = {"messages": [{"role": "user", "content": "image"}]}
+    assert not measured(CHAT, plain).has_media
+    assert not measured(CHAT, {"messages": "image", "system": None}).has_media
+
+
+def test_embeddings_count_tokens_as_such_and_each_input_by_itself() -> None:
+    assert measure_embeddings([1, 2, 3], 8_192).input_tokens == 5
+    assert measure_embeddings([[1, 2, 3], [4]], 8_192).input_tokens == 8
+    found = measure_embeddings(["grüezi", "x" * 20_000], 8_192)
+    assert found.input_tokens == 7 + 2 + 8_192
+    assert found.text_bytes == 20_007
+    assert measure_embeddings("x" * 20_000, None).input_tokens == 20_002
+
+
+@given(
+    st.lists(
+        st.one_of(st.text(min_size=1), st.lists(st.integers(0, 10**5), min_size=1)), min_size=1
+    )
+)
+def test_embeddings_are_never_less_than_a_token_a_byte(inputs: list[Any]) -> None:
+    most = sum(len(one.encode()) if isinstance(one, str) else len(one) for one in inputs)
+    assert measure_embeddings(inputs, None).input_tokens >= most

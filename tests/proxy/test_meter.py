@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.meter import AnthropicMeter, Meter, OpenAIMeter, Tokens
+from proxy.meter import ChatMeter, MessagesMeter, Meter, Tokens
 
 OPENAI_STREAM = b"""\
 data: {"id":"chatcmpl-B","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4o-mini-2024-07-18","service_tier":"default","system_fingerprint":"fp_44","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"pF"}
@@ -61,17 +61,17 @@ def events_of(stream: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "event by event"])
 def test_openais_stream(together: bool) -> None:
-    meter = OpenAIMeter()
+    meter = ChatMeter()
     parts = [OPENAI_STREAM] if together else events_of(OPENAI_STREAM)
     assert b"".join(meter.feed(part) for part in parts) == OPENAI_STREAM
-    assert meter.tokens == Tokens(input=2_006, cached=1_920, output=300)
+    assert meter.tokens == Tokens(input=2_006, cached=1_920, output=300, reasoning=120)
     assert (meter.exact, meter.done, meter.failed) == (True, True, False)
     assert meter.text_bytes == len("Hello")
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "event by event"])
 def test_openais_usage_event_is_hidden_when_nobody_asked(together: bool) -> None:
-    meter = OpenAIMeter(hide_usage=True)
+    meter = ChatMeter(hide_usage=True)
     parts = [OPENAI_STREAM] if together else events_of(OPENAI_STREAM)
     shown = b"".join(meter.feed(part) for part in parts)
     hidden = events_of(OPENAI_STREAM)[3]
@@ -81,7 +81,7 @@ def test_openais_usage_event_is_hidden_when_nobody_asked(together: bool) -> None
 
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "event by event"])
 def test_anthropics_stream(together: bool) -> None:
-    meter = AnthropicMeter(hide_usage=True)
+    meter = MessagesMeter(hide_usage=True)
     parts = [ANTHROPIC_STREAM] if together else events_of(ANTHROPIC_STREAM)
     assert b"".join(meter.feed(part) for part in parts) == ANTHROPIC_STREAM
     assert meter.tokens == Tokens(
@@ -92,7 +92,7 @@ def test_anthropics_stream(together: bool) -> None:
 
 
 def test_anthropics_input_is_known_from_the_first_event_on() -> None:
-    meter = AnthropicMeter()
+    meter = MessagesMeter()
     for event in events_of(ANTHROPIC_STREAM)[:4]:
         meter.feed(event)
     assert (meter.input_known, meter.output_known, meter.exact) == (True, False, False)
@@ -100,7 +100,7 @@ def test_anthropics_input_is_known_from_the_first_event_on() -> None:
 
 
 def test_a_last_delta_may_correct_the_input() -> None:
-    meter = AnthropicMeter()
+    meter = MessagesMeter()
     meter.feed(events_of(ANTHROPIC_STREAM)[0])
     usage = {
         "input_tokens": 500, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 10,
@@ -110,21 +110,46 @@ def test_a_last_delta_may_correct_the_input() -> None:
     assert meter.tokens == Tokens(input=510, cached=10, output=40)
 
 
+def test_buckets_are_disjoint() -> None:
+    """Reasoning is a part of the output, told apart."""
+    meter = ChatMeter()
+    meter.feed(OPENAI_STREAM)
+    assert meter.tokens.buckets() == {
+        "input": 86, "cache_read": 1_920, "cache_write": 0, "cache_write_1h": 0,
+        "output": 180, "reasoning": 120,
+    }  # fmt: skip
+    messages = MessagesMeter()
+    messages.feed(ANTHROPIC_STREAM)
+    assert messages.tokens.buckets() == {
+        "input": 472, "cache_read": 900, "cache_write": 1_000, "cache_write_1h": 300,
+        "output": 89, "reasoning": 0,
+    }  # fmt: skip
+
+
+def test_thinking_is_a_part_of_the_output() -> None:
+    meter = MessagesMeter()
+    usage = {
+        "input_tokens": 5, "output_tokens": 40, "output_tokens_details": {"thinking_tokens": 30}
+    }  # fmt: skip
+    meter.plain(dump({"content": [], "usage": usage}))
+    assert meter.tokens == Tokens(input=5, output=40, reasoning=30)
+
+
 def test_plain_answers() -> None:
-    meter: Meter = OpenAIMeter()
+    meter: Meter = ChatMeter()
     details = {"cached_tokens": 40, "cache_write_tokens": 60}
     usage: Any = {"prompt_tokens": 107, "completion_tokens": 9, "prompt_tokens_details": details}
     meter.plain(dump({"choices": [{"message": {"content": "four"}}], "usage": usage}))
     assert meter.tokens == Tokens(input=107, cached=40, cache_write=60, output=9)
     assert (meter.exact, meter.text_bytes) == (True, 4)
-    meter = AnthropicMeter()
+    meter = MessagesMeter()
     meter.plain(
         dump({"content": [{"text": "four"}], "usage": {"input_tokens": 7, "output_tokens": 3}})
     )
     assert meter.tokens == Tokens(input=7, output=3)
 
 
-@pytest.mark.parametrize("make", [OpenAIMeter, AnthropicMeter])
+@pytest.mark.parametrize("make", [ChatMeter, MessagesMeter])
 @pytest.mark.parametrize(
     "usage",
     [None, {}, [], 7, {"prompt_tokens": -5, "completion_tokens": 1, "input_tokens": -5},
@@ -147,7 +172,7 @@ def test_nonsense_is_not_believed(make: type[Meter], usage: Any) -> None:
 
 
 def test_cached_tokens_are_never_more_than_the_prompt() -> None:
-    meter = OpenAIMeter()
+    meter = ChatMeter()
     details = {"cached_tokens": 500, "cache_write_tokens": 500}
     usage = {"prompt_tokens": 100, "completion_tokens": 1, "prompt_tokens_details": details}
     meter.plain(dump({"usage": usage}))
@@ -166,10 +191,10 @@ generated = st.lists(st.one_of(st.sampled_from(LITERALS), st.text(max_size=20)))
 
 @given(generated)
 def test_generated_text_fools_no_meter(text: str) -> None:
-    openai = OpenAIMeter(hide_usage=True)
+    openai = ChatMeter(hide_usage=True)
     event = b"data: " + dump({"choices": [{"delta": {"content": text}}], "usage": None})
     assert openai.feed(event) == event
-    anthropic = AnthropicMeter()
+    anthropic = MessagesMeter()
     delta = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}
     event = b"event: content_block_delta\ndata: " + dump(delta)
     assert anthropic.feed(event) == event
@@ -181,9 +206,9 @@ def test_generated_text_fools_no_meter(text: str) -> None:
 
 
 MARKS = {
-    "OpenAI": (OpenAIMeter, [b"data: [DONE]", b"data:[DONE]", b"data:  [DONE] "]),
+    "OpenAI": (ChatMeter, [b"data: [DONE]", b"data:[DONE]", b"data:  [DONE] "]),
     "Anthropic": (
-        AnthropicMeter,
+        MessagesMeter,
         [b'event: message_stop\ndata: {"type":"message_stop"}', b"event:message_stop\ndata:{}"],
     ),
 }
@@ -211,7 +236,7 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=range(len(ERRORS)))
 def test_an_error_ends_it_and_what_came_before_counts(error: bytes, end: bytes) -> None:
     good = b'data: {"choices":[{"delta":{"content":"12345"}}]}\n\n'
-    meter = OpenAIMeter()
+    meter = ChatMeter()
     data = (good + error + good).replace(b"\n", end)
     assert meter.feed(data) == good.replace(b"\n", end)
     assert (meter.failed, meter.text_bytes, meter.events_seen) == (True, 5, True)
@@ -219,13 +244,13 @@ def test_an_error_ends_it_and_what_came_before_counts(error: bytes, end: bytes) 
 
 @pytest.mark.parametrize("error", ERRORS, ids=range(len(ERRORS)))
 def test_an_error_alone_is_no_event_that_is_owed(error: bytes) -> None:
-    meter = OpenAIMeter()
+    meter = ChatMeter()
     assert meter.feed(error) == b""
     assert (meter.failed, meter.events_seen) == (True, False)
 
 
 def test_a_comment_is_no_event() -> None:
-    meter = OpenAIMeter()
+    meter = ChatMeter()
     assert meter.feed(b": data: OPENROUTER PROCESSING\n\n") == b": data: OPENROUTER PROCESSING\n\n"
     assert not meter.events_seen
     meter.feed(b'data: {"choices":[]}\n\n')

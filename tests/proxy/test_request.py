@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput, ModelNotFound
-from proxy.protocols import ANTHROPIC, OPENAI, Protocol
+from proxy.protocols import CHAT, MESSAGES, Protocol
 from proxy.request import Request, parse
 from usage.catalog import Catalog, PricedModel
 from usage.prices import Rates
@@ -36,9 +36,9 @@ CATALOG = Catalog([MINI, SONNET])
 
 def read(protocol: Protocol, headers: dict[bytes, bytes] | None = None, **more: Any) -> Request:
     body: dict[str, Any] = {"model": "mini", "messages": [{"role": "user", "content": "Hi"}]}
-    if protocol is ANTHROPIC:
+    if protocol is MESSAGES:
         body |= {"model": "sonnet", "max_tokens": 100}
-    return parse(json.dumps(body | more).encode(), protocol, CATALOG, headers)
+    return parse(protocol, json.dumps(body | more).encode(), CATALOG, headers)
 
 
 def sent(request: Request, output_tokens: int = 50) -> dict[str, Any]:
@@ -48,67 +48,67 @@ def sent(request: Request, output_tokens: int = 50) -> dict[str, Any]:
 
 def test_a_named_limit_is_exact_and_stays_as_it_was() -> None:
     for field in ("max_tokens", "max_completion_tokens"):
-        request = read(OPENAI, **{field: 70})
+        request = read(CHAT, **{field: 70})
         assert (request.worst.exact, request.worst.output_tokens) == (True, 70)
         body = sent(request, 70)
         assert {n: v for n, v in body.items() if n.startswith("max_")} == {field: 70}
 
 
 def test_of_two_limits_the_larger_is_held() -> None:
-    request = read(OPENAI, max_tokens=70, max_completion_tokens=900)
+    request = read(CHAT, max_tokens=70, max_completion_tokens=900)
     assert request.worst.output_tokens == 900
 
 
 def test_without_a_limit_the_models_own_holds_and_a_clamp_is_sent() -> None:
-    request = read(OPENAI)
+    request = read(CHAT)
     assert (request.worst.exact, request.worst.output_tokens) == (False, 16_000)
     assert sent(request, 300)["max_completion_tokens"] == 300
-    assert "max_completion_tokens" not in sent(read(OPENAI), 16_000)
+    assert "max_completion_tokens" not in sent(read(CHAT), 16_000)
 
 
 def test_a_null_limit_is_none() -> None:
-    request = read(OPENAI, max_tokens=None)
+    request = read(CHAT, max_tokens=None)
     assert not request.worst.exact
     assert sent(request, 300)["max_completion_tokens"] == 300
 
 
 def test_choices_are_held() -> None:
-    assert read(OPENAI, n=3).worst.choices == 3
-    assert read(OPENAI, n=None).worst.choices == 1
+    assert read(CHAT, n=3).worst.choices == 3
+    assert read(CHAT, n=None).worst.choices == 1
 
 
 def test_usage_is_asked_of_streams_only() -> None:
-    assert sent(read(OPENAI, stream=True))["stream_options"] == {"include_usage": True}
+    assert sent(read(CHAT, stream=True))["stream_options"] == {"include_usage": True}
     asked = {"include_usage": False, "include_obfuscation": False}
-    request = read(OPENAI, stream=True, stream_options=asked)
+    request = read(CHAT, stream=True, stream_options=asked)
     assert not request.shows_usage
     assert sent(request)["stream_options"] == asked | {"include_usage": True}
-    assert read(OPENAI, stream=True, stream_options={"include_usage": True}).shows_usage
-    assert "stream_options" not in sent(read(OPENAI, stream=False))
-    assert "stream_options" not in sent(read(ANTHROPIC, stream=True))
+    assert read(CHAT, stream=True, stream_options={"include_usage": True}).shows_usage
+    assert "stream_options" not in sent(read(CHAT, stream=False))
+    assert "stream_options" not in sent(read(MESSAGES, stream=True))
 
 
 def test_the_input_is_held_at_its_dearest() -> None:
     """OpenAI writes its cache unasked; Anthropic where the request says so, at either price."""
-    request = read(OPENAI)
+    request = read(CHAT)
     assert request.worst.input_units == request.worst.input_tokens * 8 * MILLION
-    request = read(ANTHROPIC)
+    request = read(MESSAGES)
     assert request.worst.input_units == request.worst.input_tokens * 4 * MILLION
     for spelled in ('"cache_control"', '"\\u0063ache_control"'):
         raw = (
             '{"model":"sonnet","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text",'
         )
         raw += '"text":"Hi",' + spelled + ':{"type":"ephemeral","ttl":"1h"}}]}]}'
-        request = parse(raw.encode(), ANTHROPIC, CATALOG)
+        request = parse(MESSAGES, raw.encode(), CATALOG)
         assert request.worst.input_units == request.worst.input_tokens * 8 * MILLION
 
 
 def test_the_long_context_is_held_where_it_is_asked_for() -> None:
     long = [{"role": "user", "content": "x" * 250_000}]
-    request = read(ANTHROPIC, messages=long)
+    request = read(MESSAGES, messages=long)
     assert request.worst.input_tokens == 200_000, "the provider takes no more"
     beta = {b"anthropic-beta": b"other-1,context-1m-2025-08-07"}
-    request = read(ANTHROPIC, beta, messages=long)
+    request = read(MESSAGES, beta, messages=long)
     assert request.worst.input_tokens > 250_000
     assert request.worst.input_units == request.worst.input_tokens * 8 * MILLION
     assert request.worst.output_rate == 15 * MILLION
@@ -119,16 +119,16 @@ def test_what_was_parsed_is_what_is_sent() -> None:
     raw = (
         b'{"model":"gone","model":"mini","messages":[{"role":"user","content":"\\u00fc"}],"x":1e2}'
     )
-    assert json.loads(parse(raw, OPENAI, CATALOG).encode(16_000)) == {
+    assert json.loads(parse(CHAT, raw, CATALOG).encode(16_000)) == {
         "model": "mini", "messages": [{"role": "user", "content": "ü"}], "x": 100.0,
     }  # fmt: skip
 
 
 def test_models_are_found_by_protocol() -> None:
     with pytest.raises(ModelNotFound, match="/v1/messages"):
-        read(OPENAI, model="sonnet")
+        read(CHAT, model="sonnet")
     with pytest.raises(ModelNotFound, match="/v1/chat/completions"):
-        read(ANTHROPIC, model="mini")
+        read(MESSAGES, model="mini")
 
 
 json_values = st.recursive(
@@ -145,7 +145,7 @@ FIELDS = (
 
 
 @given(
-    st.sampled_from([OPENAI, ANTHROPIC]),
+    st.sampled_from([CHAT, MESSAGES]),
     st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4),
 )
 def test_any_json_is_a_request_or_bad_input(protocol: Protocol, changes: dict[str, Any]) -> None:
@@ -163,4 +163,4 @@ def test_any_json_is_a_request_or_bad_input(protocol: Protocol, changes: dict[st
 @given(st.binary(max_size=60))
 def test_any_bytes_are_bad_input(raw: bytes) -> None:
     with pytest.raises(BadInput):
-        parse(raw, OPENAI, CATALOG)
+        parse(CHAT, raw, CATALOG)

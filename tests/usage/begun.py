@@ -18,7 +18,8 @@ TOKENS = {"input": 10, "cached": 4, "cache_write": 0, "cache_write_1h": 0, "outp
 
 BEGIN = """SELECT * FROM usage_begin(%(call)s, %(digest)s, %(user)s, %(token)s, %(session)s,
     %(model)s, %(metadata)s::jsonb, %(input_tokens)s, %(input_units)s, %(output_rate)s,
-    %(output_tokens)s, %(exact)s, %(floor)s, %(choices)s, %(lease)s::interval)"""
+    %(output_tokens)s, %(exact)s, %(floor)s, %(choices)s, %(lease)s::interval, %(key)s,
+    %(request)s)"""
 FINISH = """SELECT * FROM usage_finish(%(call)s, %(status)s, %(charge)s, %(cost)s, %(usage)s::jsonb,
     %(estimated)s, %(error)s, %(first_event_ms)s)"""
 
@@ -46,7 +47,7 @@ def begin(
         "call": uuid7(), "digest": digest, "user": user and user.pk, "token": None,
         "session": None, "model": "m", "metadata": json.dumps(metadata), "input_tokens": 10,
         "input_units": 10_000_000, "output_rate": 2_000_000, "output_tokens": 20,
-        "exact": True, "floor": 5, "choices": 1, "lease": "60 s",
+        "exact": True, "floor": 5, "choices": 1, "lease": "60 s", "key": None, "request": None,
     } | options  # fmt: skip
     row = _row(BEGIN, params, conn)
     row.call = params["call"]

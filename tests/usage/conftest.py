@@ -1,9 +1,12 @@
+from collections.abc import Iterator
+
 import pytest
 from django.test import Client
 
 from accounts import verbs
 from accounts.models import User
 from accounts.verbs import IssuedKey
+from tests.usage.unlocked import begins_unlocked
 
 
 @pytest.fixture
@@ -21,3 +24,10 @@ def stranger(user: User) -> User:
 @pytest.fixture
 def stranger_api(stranger: User) -> Client:
     return Client(headers={"x-api-key": verbs.issue_key(user=stranger, name="theirs").secret})
+
+
+@pytest.fixture
+def unlocked(clean_books: None) -> Iterator[None]:
+    """Calls begin without the wallet's lock: the controls of races."""
+    with begins_unlocked():
+        yield

@@ -19,6 +19,7 @@ def demo(settings):
 
 def change(admin, model, **changes):
     sent = {"name": model.name, "provider": "demo", "protocol": "any", "enabled": "on"}
+    sent |= {"routes-TOTAL_FORMS": "0", "routes-INITIAL_FORMS": "0"}
     sent |= {"override": "", "markup": "", "context_window": "", "max_output_tokens": ""}
     return admin.post(f"/admin/usage/aimodel/{model.pk}/change/", sent | changes)
 

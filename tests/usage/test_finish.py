@@ -16,6 +16,7 @@ from tests.ledger.books import LEASE, balance, query, total
 from tests.racing import at_once
 from tests.usage.begun import TOKENS, begin, finish, months, paid
 from usage import calls
+from usage.limits import Limits
 from usage.models import Call
 from usage.prices import Usage
 
@@ -196,7 +197,11 @@ def test_the_verbs_say_the_same(user, wallet, fund):
         metadata={"model": "m", "provider": "p", "protocol": "openai", "stream": False},
         top_up_url="https://example.com",
     )  # fmt: skip
-    assert begun == calls.Begun(held=50, output_tokens=20, available=50)
+    left = Limits(
+        requests_per_minute=20, ahead=3_000_000, open_calls=4, open_now=1, tokens_per_minute=None,
+        tokens_left=None,
+    )  # fmt: skip
+    assert begun == calls.Begun(held=50, output_tokens=20, available=50, limits=left)
     assert calls.checkpoint(calls={call: {"charge": 3}}, lease=LEASE) == 1
     ended: dict[str, Any] = {"call": call, "charge": 42, "cost": 1, "usage": Usage(**TOKENS)}
     ended |= {"status": "completed", "estimated": False}

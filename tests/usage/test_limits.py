@@ -31,23 +31,6 @@ def outcomes(connect):
     return outcomes
 
 
-@pytest.fixture
-def unlocked(request):
-    """usage_begin without its lock, and slower between looking and acting: the controls."""
-    ((was,),) = query("SELECT pg_get_functiondef('usage_begin'::regproc)")
-    locking = "a := ledger__lock(v_wallet);"
-    acting = "UPDATE ledger_account SET held = ledger_account.held + usage_begin.held"
-    assert locking in was
-    assert acting in was
-    query(
-        was.replace(locking, "SELECT * INTO a FROM ledger_account WHERE id = v_wallet;").replace(
-            acting, f"PERFORM pg_sleep(0.02); {acting}"
-        )
-    )
-    yield
-    query(was)
-
-
 def test_requests_a_minute(user, wallet, fund, outcomes):
     fund(wallet, 10_000)
     put_on_plan(user, requests_per_minute=7)

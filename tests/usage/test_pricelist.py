@@ -37,8 +37,7 @@ def test_a_long_context_has_a_tier() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["audio", "realtime", "search", "image", "transcribe", "tts", "deep-research", "embedding"],
+    "kind", ["audio", "realtime", "search", "image", "transcribe", "tts", "deep-research"]
 )
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_what_is_not_priced_by_tokens_alone_is_left_out(provider: str, kind: str) -> None:
@@ -52,9 +51,14 @@ def test_every_price_is_whole_and_tiers_are_dearer() -> None:
         for model in listed(provider):
             for price in (model.base, *(tier for _, tier in model.tiers)):
                 assert set(price) == set(dollars("0", "0", "0", "0", "0"))
-                assert price["output"] > 0
+                assert (price["output"] > 0) is ("embedding" not in model.name)
             for _, tier in model.tiers:
                 assert all(tier[name] >= model.base[name] for name in tier)
+
+
+def test_embeddings_cost_their_input_alone() -> None:
+    small = find("openai", "text-embedding-3-small")
+    assert (small.base, small.context_window) == (dollars(*["0.02"] * 4, "0"), 8_192)
 
 
 def test_an_unknown_provider_lists_nothing() -> None:

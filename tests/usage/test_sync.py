@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from usage.models import AIModel, Price
-from usage.sync import Synced, configured_providers, dollars_of, sync_models
+from usage.providers import configured_providers
+from usage.sync import Synced, dollars_of, sync_models
 
 pytestmark = pytest.mark.django_db
 KEYS = {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}

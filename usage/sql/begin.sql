@@ -1,7 +1,7 @@
 -- begin: everything a paid call needs before it may start, in one statement and one commit.
 -- Finds the key or the sign-in, its user, plan and wallet; locks the wallet; checks, in this order,
--- key, user, plan, model, rate, open calls, quota, money; then holds, and counts the request.
--- A refusal is an outcome, not an error, and changes nothing.
+-- key, user, plan, model, idempotency key, rate, open calls, quota, money, tokens a minute; then
+-- holds, and counts the request. A refusal is an outcome, not an error, and changes nothing.
 --
 -- Who calls is one of: p_digest, an API key's SHA-256; p_token or p_session, somebody signed in
 -- (accounts_signed_in); p_user, somebody the caller knows already.
@@ -9,13 +9,35 @@
 -- Amounts are microcredits. p_input_units is the worst case of the input, tokens times rate, so
 -- in millionths of a microcredit; p_output_rate is microcredits per million tokens of one choice.
 -- The hold is ceil((input_units + choices * output_tokens * output_rate) / 1,000,000).
+--
+-- p_key is the caller's Idempotency-Key and p_request the SHA-256 of what is asked with it; without
+-- a key no more is done. earlier is the call that has the key: of the refusals for it, and of an
+-- attempt that is made again under its own id because its answer was lost.
+--
+-- limits is what usage__limits says, where the plan has any.
+
+-- What the answer tells of a plan's limits: requests a minute, and by how many microseconds they
+-- are ahead of an even pace; open calls, and how many there are; tokens a minute, and how many are
+-- left. NULL for a plan without these.
+CREATE OR REPLACE FUNCTION usage__limits(
+    p_requests bigint, p_ahead interval, p_calls bigint, p_open bigint, p_tokens bigint,
+    p_left bigint
+) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN coalesce(p_requests, p_calls, p_tokens) IS NOT NULL THEN
+        ARRAY[p_requests, greatest((date_part('epoch', p_ahead) * 1000000)::bigint, 0), p_calls,
+            p_open, p_tokens, p_left]
+        END
+$$;
+
 CREATE OR REPLACE FUNCTION usage_begin(
     p_call uuid, p_digest bytea, p_user bigint, p_token text, p_session text,
     p_model text, p_metadata jsonb,
     p_input_tokens bigint, p_input_units bigint, p_output_rate bigint, p_output_tokens bigint,
     p_exact boolean, p_floor bigint, p_choices int, p_lease interval,
+    p_key text DEFAULT NULL, p_request bytea DEFAULT NULL,
     OUT outcome text, OUT held bigint, OUT output_tokens bigint, OUT available bigint,
-    OUT needed bigint, OUT affordable bigint, OUT detail bigint
+    OUT needed bigint, OUT affordable bigint, OUT detail bigint, OUT limits bigint[],
+    OUT earlier uuid
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz;
@@ -36,6 +58,10 @@ DECLARE
     v_least bigint;
     v_tat timestamptz;
     v_gap interval;
+    v_wanted bigint;
+    v_ahead bigint;
+    v_left bigint;
+    r record;
 BEGIN
     IF p_digest IS NOT NULL THEN
         SELECT * INTO k FROM accounts_apikey WHERE digest = p_digest;
@@ -86,12 +112,46 @@ BEGIN
         END IF;
         output_tokens := p.max_output_tokens;
     END IF;
+    IF p_input_tokens + p_choices * output_tokens > p.tokens_per_minute THEN
+        -- More than a whole minute has: waiting would not help.
+        affordable := (p.tokens_per_minute - p_input_tokens) / p_choices;
+        IF p_exact OR affordable < least(p_floor, output_tokens) THEN
+            outcome := 'token_bound';
+            needed := p_input_tokens
+                + p_choices * CASE WHEN p_exact THEN output_tokens ELSE p_floor END;
+            detail := p.tokens_per_minute;
+            RETURN;
+        END IF;
+        output_tokens := affordable;
+    END IF;
 
     v_wallet := coalesce(u.wallet, ledger_account_of(u.id, 'wallet'));
     a := ledger__lock(v_wallet);
     v_now := clock_timestamp();
     v_month := to_char(v_now AT TIME ZONE 'UTC', 'YYYY-MM');
     available := a.posted - a.held;
+    IF p_key IS NOT NULL THEN
+        SELECT i.call, i.request = p_request AS same, i.output_tokens, h.amount, h.state,
+               c.status IN ('failed', 'swept') AND c.spent + c.written_off = 0
+                   AND c.input_tokens + c.output_tokens = 0 AS nothing
+            INTO r
+            FROM usage_callkey i
+            JOIN ledger_hold h ON h.id = i.call
+            LEFT JOIN usage_call c ON c.id = i.call
+            WHERE i.user_id = u.id AND i.key = p_key
+              AND i.created > v_now - interval '24 hours';
+        IF FOUND AND r.nothing IS NOT TRUE THEN
+            earlier := r.call;
+            outcome := CASE
+                WHEN NOT r.same THEN 'key_reused'
+                WHEN r.state <> 'open' THEN 'completed'
+                WHEN r.call <> p_call THEN 'in_progress'
+                ELSE 'ok' END;
+            held := r.amount;
+            output_tokens := r.output_tokens;
+            RETURN;
+        END IF;
+    END IF;
     IF a.owed > 0 THEN
         outcome := 'frozen';
         detail := a.owed;
@@ -106,6 +166,8 @@ BEGIN
         IF v_tat - v_now > interval '1 minute' + interval '1 millisecond' THEN
             outcome := 'rate_limited';
             detail := ceil(extract(epoch FROM v_tat - v_now) - 60);
+            limits := usage__limits(p.requests_per_minute, a.rate_tat - v_now, p.open_calls,
+                NULL, p.tokens_per_minute, NULL);
             RETURN;
         END IF;
     END IF;
@@ -119,6 +181,8 @@ BEGIN
         IF v_open >= p.open_calls THEN
             outcome := 'too_many_open';
             detail := p.open_calls;
+            limits := usage__limits(p.requests_per_minute, a.rate_tat - v_now, p.open_calls,
+                v_open, p.tokens_per_minute, NULL);
             RETURN;
         END IF;
     END IF;
@@ -176,6 +240,38 @@ BEGIN
             * (p_input_units::numeric + p_choices::numeric * output_tokens * p_output_rate));
     END IF;
 
+    -- GCRA once more. A call that has ended counts with what it has used (usage__pace), one that is
+    -- open with the most that it can use.
+    IF p.tokens_per_minute IS NOT NULL THEN
+        v_wanted := p_input_tokens + p_choices * output_tokens;
+        v_ahead := ceil(coalesce(greatest(extract(epoch FROM a.token_tat - v_now), 0), 0)
+            * p.tokens_per_minute / 60);
+        SELECT p.tokens_per_minute - v_ahead - coalesce(sum((h.metadata ->> 'reserved')::bigint), 0)
+            INTO v_left
+            FROM ledger_hold h WHERE h.account_id = v_wallet AND h.state = 'open';
+        IF v_wanted > v_left THEN
+            outcome := 'tokens_limited';
+            needed := v_wanted;
+            -- How long what has been used stands in the way; open calls may do so longer.
+            detail := greatest(ceil(
+                least(v_wanted - v_left, v_ahead) * 60.0 / p.tokens_per_minute), 1);
+            limits := usage__limits(p.requests_per_minute, a.rate_tat - v_now, p.open_calls,
+                v_open, p.tokens_per_minute, v_left);
+            RETURN;
+        END IF;
+        v_left := v_left - v_wanted;
+        p_metadata := p_metadata
+            || jsonb_build_object('reserved', v_wanted, 'per_minute', p.tokens_per_minute);
+    END IF;
+    IF p_key IS NOT NULL THEN
+        p_metadata := p_metadata || '{"keyed": true}';
+        INSERT INTO usage_callkey (user_id, key, request, call, output_tokens, created)
+            VALUES (u.id, p_key, p_request, p_call, usage_begin.output_tokens, v_now)
+            ON CONFLICT (user_id, key) DO UPDATE
+                SET request = excluded.request, call = excluded.call,
+                    output_tokens = excluded.output_tokens, created = excluded.created;
+    END IF;
+
     UPDATE ledger_account SET held = ledger_account.held + usage_begin.held, rate_tat = v_tat
         WHERE id = v_wallet;
     INSERT INTO ledger_hold (id, account_id, kind, amount, lease_until, metadata, created)
@@ -198,5 +294,7 @@ BEGIN
                 FOR NO KEY UPDATE SKIP LOCKED);
     END IF;
     available := available - held;
+    limits := usage__limits(p.requests_per_minute, v_tat - v_now, p.open_calls,
+        v_open + 1, p.tokens_per_minute, v_left);
     outcome := 'ok';
 END $$;

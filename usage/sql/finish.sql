@@ -20,8 +20,29 @@ BEGIN
     END IF;
 END $$;
 
+-- A call's tokens against the plan's tokens a minute, in the wallet's pace (GCRA, as usage_begin
+-- reads it): they count from the moment the call began. The caller holds the wallet's lock.
+CREATE OR REPLACE FUNCTION usage__pace(h ledger_hold, p_tokens bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE ledger_account
+        SET token_tat = greatest(token_tat, h.created) + interval '1 microsecond'
+            * ceil(p_tokens * 60000000.0 / (h.metadata ->> 'per_minute')::bigint)
+        WHERE id = h.account_id AND p_tokens > 0;
+END $$;
+
+-- Whether a swept call's Idempotency-Key was freed and has gone to another call.
+CREATE OR REPLACE FUNCTION usage__replaced(h ledger_hold) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN h.metadata ? 'keyed' AND h.created > clock_timestamp() - interval '24 hours'
+        AND NOT EXISTS (SELECT FROM usage_callkey
+            WHERE user_id = (h.metadata ->> 'user')::bigint AND call = h.id);
+END $$;
+
 -- Usage that arrives after the sweeper has ended the call: the difference is posted, at most what
--- is available; the rest is written off. What the sweeper took too much goes back.
+-- is available; the rest is written off, and so is all of it when another call has taken this one's
+-- place: nobody pays twice for a key. What the sweeper took too much goes back.
 CREATE OR REPLACE FUNCTION usage__late(h ledger_hold, c usage_call, p_charge bigint)
 RETURNS usage_call LANGUAGE plpgsql AS $$
 DECLARE
@@ -36,7 +57,8 @@ BEGIN
         RAISE EXCEPTION 'call % can''t cost %', h.id, p_charge USING ERRCODE = 'FB400';
     END IF;
     IF v_more > 0 THEN
-        v_part := least(v_more, CASE WHEN a.owed > 0 THEN 0 ELSE a.posted - a.held END);
+        v_part := least(v_more, CASE WHEN a.owed > 0 OR usage__replaced(h) THEN 0
+            ELSE a.posted - a.held END);
         IF v_part > 0 THEN
             UPDATE ledger_account SET posted = posted - v_part,
                 low_since = ledger__low(low_since, low_mark, posted - v_part - held)
@@ -77,6 +99,7 @@ BEGIN
     RETURN c;
 END $$;
 
+-- p_provider is who answered, where that is not the one that begin expected.
 -- p_charge is what the call costs the user, p_cost what it costs the operator (microcredits).
 -- p_usage: {"input", "cached", "cache_write", "cache_write_1h", "output"}, tokens; input counts
 -- the cached ones too, and what is missing is none. Called again for an ended call it answers the first result, but for a
@@ -84,7 +107,7 @@ END $$;
 -- NULL is no.
 CREATE OR REPLACE FUNCTION usage_finish(
     p_call uuid, p_status text, p_charge bigint, p_cost bigint, p_usage jsonb,
-    p_estimated boolean, p_error text, p_first_event_ms int,
+    p_estimated boolean, p_error text, p_first_event_ms int, p_provider text DEFAULT NULL,
     OUT spent bigint, OUT returned bigint, OUT written_off bigint, OUT repeated boolean,
     OUT owner bigint, OUT crossed boolean
 ) LANGUAGE plpgsql AS $$
@@ -138,7 +161,8 @@ BEGIN
             cache_write_tokens, cache_write_1h_tokens, output_tokens, error, first_event_ms,
             started, finished)
         VALUES (
-            h.id, v_user, v_key, m ->> 'model', m ->> 'provider', m ->> 'protocol',
+            h.id, v_user, v_key, m ->> 'model', coalesce(p_provider, m ->> 'provider'),
+            m ->> 'protocol',
             (m ->> 'price')::bigint, p_status, (m ->> 'stream')::boolean, (m ->> 'quota')::boolean,
             h.amount, c.spent, c.written_off, coalesce(p_cost, 0), p_estimated,
             (u ->> 'input')::bigint, (u ->> 'cached')::bigint, (u ->> 'cache_write')::bigint,
@@ -150,6 +174,10 @@ BEGIN
                 (u ->> 'input')::bigint - coalesce(v_before.input_tokens, 0),
                 (u ->> 'output')::bigint - coalesce(v_before.output_tokens, 0),
                 c.spent - coalesce(v_before.spent, 0));
+        END IF;
+        IF m ? 'per_minute' THEN
+            PERFORM usage__pace(h, (u ->> 'input')::bigint + (u ->> 'output')::bigint
+                - coalesce(v_before.input_tokens + v_before.output_tokens, 0));
         END IF;
     END IF;
     spent := c.spent;

@@ -1,4 +1,5 @@
-"""Fake OpenAI and Anthropic over a real loopback socket.
+"""Fake OpenAI and Anthropic over a real loopback socket: chat completions, Responses, embeddings,
+messages, counts of tokens and models.
 
 For tests, `FakeProviders` in a thread::
 

@@ -81,6 +81,23 @@ def read(body: bytes, headers: Mapping[str, str]) -> Ask:
     )
 
 
+def read_count(body: bytes) -> str:
+    """The model of a request to count tokens; raise `Refused` where Anthropic answers 400."""
+    try:
+        asked = json.loads(body)
+    except ValueError as error:
+        raise Refused(400, f"The request body is not valid JSON: {error}") from None
+    for name, kind in (("model", str), ("messages", list)):
+        if name not in asked:
+            raise Refused(400, f"{name}: Field required")
+        if type(asked[name]) is not kind:
+            raise Refused(400, f"{name}: Input should be a valid {kind.__name__}")
+    for name in ("max_tokens", "stream"):
+        if name in asked:
+            raise Refused(400, f"{name}: Extra inputs are not permitted")
+    return str(asked["model"])
+
+
 def plan(ask: Ask, behaviour: Behaviour, number: int) -> Plan:
     """The whole answer, streamed or plain; `number` makes its id."""
     script = compose(behaviour, ask)

@@ -127,6 +127,18 @@ class FakeProviders:
         """Answer so once each, in this order, before anything scripted applies."""
         self._kitchen.menu.once(behaviours, model)
 
+    def take_key(self, key: str, behaviour: Behaviour | None = None) -> None:
+        """Take this key, too, until the next ``reset``; with a behaviour, answer it so."""
+        self._kitchen.keys = {**self._kitchen.keys, key: behaviour}
+
+    def asked_with(self, key: str) -> int:
+        """How many requests came with this key."""
+        headers = [served.headers for served in self.requests]
+        return sum(
+            key in {h.get("x-api-key"), h.get("authorization", "").partition(" ")[2]}
+            for h in headers
+        )
+
     def reset(self) -> None:
         """Break off open answers, forget records and scripts. Idle connections stay open."""
         if self._loop is None or self._server is None:
@@ -136,6 +148,7 @@ class FakeProviders:
         async def reset() -> None:
             server.reset()
 
+        self._kitchen.keys = {}
         asyncio.run_coroutine_threadsafe(reset(), self._loop).result(10)
 
     # To ask it.

@@ -7,12 +7,19 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
-from . import anthropic_shapes, openai_shapes
+from . import anthropic_shapes, embeddings_shapes, openai_shapes, responses_shapes
 from .behaviour import Behaviour, Usage
 from .http11 import Head
 from .register import Register, Served
 from .script import Frame, Plan, Refused
 
+_COUNTING = "/v1/messages/count_tokens"
+_ROUTES: dict[str, ModuleType] = {
+    "/v1/chat/completions": openai_shapes,
+    "/v1/responses": responses_shapes,
+    "/v1/embeddings": embeddings_shapes,
+    "/v1/messages": anthropic_shapes,
+}
 _KEPT_PLANS = 1024
 _KEPT_BODY = 64 * 1024
 
@@ -87,6 +94,8 @@ class Kitchen:
     anthropic_key: str
     models: tuple[str, ...]
     keep_plans: bool = False
+    # Further keys that are taken, and what each gets in place of what the menu says.
+    keys: dict[str, Behaviour | None] = field(default_factory=dict)
     _plans: dict[tuple[str, str, bytes], tuple[Plan, str, bool]] = field(default_factory=dict)
 
     def serve(self, head: Head, body: bytes) -> Served:
@@ -112,20 +121,22 @@ class Kitchen:
 
     def _cook(self, head: Head, body: bytes, number: int) -> tuple[Plan, str, bool]:
         shapes, key = self._provider(head)
+        given = _key_given(head)
         try:
+            if given in self.keys:
+                key = given
             shapes.check_key(head.headers, key)
             head.verified = True
             if head.method == "GET" and head.path.startswith("/v1/models"):
                 return self._models_answer(shapes, head.path), "", False
-            if (head.method, head.path) not in (
-                ("POST", "/v1/chat/completions"),
-                ("POST", "/v1/messages"),
-            ):
+            if (head.method, head.path) == ("POST", _COUNTING):
+                return self._count_answer(head, body, key)
+            if head.method != "POST" or head.path not in _ROUTES:
                 raise Refused(404, f"Invalid URL ({head.method} {head.path})", code="unknown_url")
             ask = shapes.read(body, head.headers)
         except Refused as refused:
             return _refusal(shapes, refused, Behaviour()), "", False
-        behaviour = self.menu.choose(ask.model, ask.words)
+        behaviour = self.keys.get(given) or self.menu.choose(ask.model, ask.words)
         fault = behaviour.fault
         if fault and fault.does == "error" and (not ask.stream or fault.at == "status"):
             behaviour = replace(behaviour, status=fault.status, message=fault.message, fault=None)
@@ -143,7 +154,7 @@ class Kitchen:
 
     def _provider(self, head: Head) -> tuple[ModuleType, str]:
         if _protocol(head) == "openai":
-            return openai_shapes, self.openai_key
+            return _ROUTES.get(head.path, openai_shapes), self.openai_key
         return anthropic_shapes, self.anthropic_key
 
     def _is_verified(self, head: Head) -> bool:
@@ -164,17 +175,31 @@ class Kitchen:
         free = Usage(input=0, output=0)
         return Plan([Frame(openai_shapes.dump(answer))], Behaviour(), usage=free)
 
+    def _count_answer(self, head: Head, body: bytes, key: str) -> tuple[Plan, str, bool]:
+        model = anthropic_shapes.read_count(body)
+        behaviour = self.menu.choose(model, "")
+        if behaviour.status != 200:
+            return self._failure(anthropic_shapes, behaviour, key), model, False
+        count = {"input_tokens": behaviour.usage.all_input}
+        free = Usage(input=0, output=0)
+        return Plan([Frame(openai_shapes.dump(count))], behaviour, usage=free), model, False
+
     def _failure(self, shapes: ModuleType, behaviour: Behaviour, key: str) -> Plan:
         message = _message(behaviour.message, key)
-        if not message and behaviour.status == 401 and shapes is openai_shapes:
+        if not message and behaviour.status == 401 and shapes is not anthropic_shapes:
             message = openai_shapes.wrong_key(key)
         return _refusal(shapes, Refused(behaviour.status, message), behaviour)
 
 
+def _key_given(head: Head) -> str:
+    bearer = head.headers.get("authorization", "").partition(" ")[2]
+    return bearer or head.headers.get("x-api-key", "")
+
+
 def _protocol(head: Head) -> str:
-    if head.path == "/v1/messages":
+    if head.path.startswith("/v1/messages"):
         return "anthropic"
-    if head.path == "/v1/chat/completions":
+    if head.path in _ROUTES:
         return "openai"
     return "anthropic" if "anthropic-version" in head.headers else "openai"
 

@@ -18,7 +18,7 @@ from common.money import MICRO
 from ledger import verbs as ledger
 from ledger.models import Grant
 from usage.models import AIModel
-from usage.sync import configured_providers
+from usage.providers import configured_providers
 
 EMAIL = "demo@farebox.test"
 OPENING = 5 * MICRO

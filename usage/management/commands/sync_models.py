@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from usage.sync import configured_providers, sync_models
+from usage.providers import configured_providers
+from usage.sync import sync_models
 
 
 class Command(BaseCommand):

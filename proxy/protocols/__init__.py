@@ -1,0 +1,9 @@
+"""What differs between the protocols the proxy speaks. Everything else is the same code."""
+
+from proxy.protocols.base import Protocol
+from proxy.protocols.chat import CHAT
+from proxy.protocols.embeddings import EMBEDDINGS
+from proxy.protocols.messages import MESSAGES
+from proxy.protocols.responses import RESPONSES
+
+__all__ = ["CHAT", "EMBEDDINGS", "MESSAGES", "RESPONSES", "Protocol"]

@@ -1,0 +1,137 @@
+"""A plan's limits under 200 callers at once, over the real socket: never one request, token or open
+call above; each control takes the wallet's lock out of usage_begin and shows that it is needed."""
+
+import asyncio
+import collections
+import itertools
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+
+from billing.models import Plan
+from ledger.models import Hold
+from tests.fakes.providers import Behaviour, FakeProviders, Usage
+from tests.proxy.dialects import OPENAI
+from tests.proxy.riders import Rider, make_rider
+from tests.proxy.server import Farebox
+from tests.usage.unlocked import begins_unlocked
+from usage.models import Call
+
+pytestmark = pytest.mark.xdist_group("proxy-limits")
+
+CALLERS = 200
+# What a call of these can use at most: 100 tokens out, the request's bytes and its frame in.
+WORST = len(json.dumps(OPENAI.body(max_tokens=100), separators=(",", ":"))) + 1_000 + 100
+
+
+def ask_at_once(farebox: Farebox, rider: Rider) -> collections.Counter[int]:
+    """How often each status came."""
+    body = json.dumps(OPENAI.body(max_tokens=100)).encode()
+
+    async def ask_all() -> list[int]:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
+            answers = [
+                client.post(
+                    farebox.url + OPENAI.path, content=body, headers=OPENAI.headers(rider.secret)
+                )
+                for _ in range(CALLERS)
+            ]
+            return [answer.status_code for answer in await asyncio.gather(*answers)]
+
+    return collections.Counter(asyncio.run(ask_all()))
+
+
+def begun() -> list[Hold]:
+    return list(Hold.objects.filter(kind="call").order_by("created"))
+
+
+def requests_above(limit: int) -> bool:
+    """Whether more were begun than a burst of ``limit`` and what is refilled meanwhile."""
+    times = [hold.created for hold in begun()]
+    seconds = (times[-1] - times[0]).total_seconds()
+    return len(times) > limit + seconds * limit / 60 + 0.01
+
+
+def calls_above(limit: int) -> bool:
+    """Whether more were open at one time."""
+    changes = [(call.started, 1) for call in Call.objects.all()]
+    changes += [(hold.ended, -1) for hold in begun() if hold.ended]
+    return max(itertools.accumulate(change for _, change in sorted(changes))) > limit
+
+
+def tokens_above(limit: int) -> bool:
+    """Whether calls that were open at one time could use more."""
+    return calls_above(limit // WORST)
+
+
+CASES: dict[str, tuple[dict[str, int], Callable[[int], bool]]] = {
+    "requests": ({"requests_per_minute": 7}, requests_above),
+    "tokens": ({"tokens_per_minute": 6 * WORST + WORST // 2}, tokens_above),
+    "open calls": ({"open_calls": 5}, calls_above),
+}
+
+
+@pytest.mark.parametrize("guard", [True, False], ids=["guarded", "control"])
+@pytest.mark.parametrize("case", CASES)
+def test_two_hundred_at_once(
+    farebox: Farebox, fake: FakeProviders, clean_books: bool, case: str, guard: bool
+) -> None:
+    limits, above = CASES[case]
+    none: dict[str, Any] = dict.fromkeys(("requests_per_minute", "tokens_per_minute", "open_calls"))
+    Plan.objects.filter(slug="free").update(**none | limits)
+    rider = make_rider(plan="free")
+    fake.script(Behaviour(plain_delay=1, usage=Usage(input=100, output=10)))
+    with nullcontext() if guard else begins_unlocked():
+        statuses = ask_at_once(farebox, rider)
+
+    assert set(statuses) <= {200, 429}
+    assert statuses[200] == len(begun()) == rider.month()[0]
+    assert above(*limits.values()) is not guard
+    if guard:
+        assert statuses[200] >= min(limits.values()) // (WORST if case == "tokens" else 1)
+        assert statuses[429] > 0
+
+
+def test_leases_end_by_themselves(
+    own_farebox: Callable[..., Farebox], fake: FakeProviders, clean_books: bool
+) -> None:
+    """The calls of a process that died are in nobody's way when their leases are over."""
+    Plan.objects.filter(slug="free").update(open_calls=1, requests_per_minute=None)
+    rider = make_rider(plan="free")
+    fake.script(Behaviour(events=600, delay=0.05))
+    farebox = own_farebox(HOLD_LEASE_SECONDS="5")
+    headers = OPENAI.headers(rider.secret)
+    with (
+        httpx.Client(trust_env=False) as client,
+        client.stream(
+            "POST", farebox.url + OPENAI.path, json=OPENAI.body(stream=True), headers=headers
+        ) as stream,
+    ):
+        assert stream.status_code == 200
+        assert OPENAI.ask(farebox, rider.secret).status == 429
+        farebox.kill9()
+    farebox.restart()
+    fake.script(Behaviour())
+    waited = [OPENAI.ask(farebox, rider.secret)]
+    while waited[-1].status == 429 and len(waited) < 20:
+        assert waited[-1].headers["retry-after"] == "1"
+        _expire(Hold.objects.get(state="open"))
+        waited.append(OPENAI.ask(farebox, rider.secret))
+    assert waited[-1].status == 200
+    assert len(waited) <= 2
+
+
+def _expire(hold: Hold) -> None:
+    """Wait until a lease is over, by the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_sleep(greatest(extract(epoch FROM lease_until - clock_timestamp()), 0))"
+            " FROM ledger_hold WHERE id = %s",
+            [hold.pk],
+        )
