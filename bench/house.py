@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import nginx
+from bench import litellm, nginx
 from bench.programs import Failed, Program, run
 from devtools.dev import is_ready, programs
 from devtools.embedded import free_port
@@ -58,12 +58,14 @@ class House:
         return self.env["DATABASE_URL"]
 
     @contextmanager
-    def web(self, root: Path = ROOT) -> Iterator[tuple[Program, int]]:
-        """The web process as a deployment runs it, and its port. ``root`` may be another copy of
-        the project, to compare two in one run."""
+    def web(
+        self, root: Path = ROOT, *, workers: int = 1, more: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[Program, int]]:
+        """The web process as a deployment runs it, or several, and their port. ``root`` may be
+        another copy of the project, to compare two in one run; ``more`` are settings."""
         port = free_port()
-        env = self.env | {"PORT": str(port), "PYTHONPATH": str(root)}
-        service = next(p for p in programs(env, Home(self.folder), 1) if p.name == "web")
+        env = self.env | {"PORT": str(port), "PYTHONPATH": str(root)} | dict(more or {})
+        service = next(p for p in programs(env, Home(self.folder), workers) if p.name == "web")
         with self._started(Program("web", service.argv, env, service.log, root)) as program:
             program.wait(lambda: is_ready(env))
             yield program, port
@@ -82,6 +84,19 @@ class House:
         with self._started(started) as program:
             program.wait(lambda: listens(port))
             yield program, port
+
+    @contextmanager
+    def litellm(self) -> Iterator[tuple[Program, int, str]]:
+        """LiteLLM's proxy before the same upstream, its port and its version."""
+        found = litellm.environment(self.say)
+        port, folder = free_port(), self.folder / "litellm"
+        upstream = f"http://127.0.0.1:{self.upstream_port}/v1"
+        argv = litellm.command(found, folder, port, upstream, UPSTREAM_KEY)
+        log = self.folder / "logs" / "litellm.log"
+        started = Program("litellm", argv, litellm.variables(folder), log, folder)
+        with self._started(started) as program:
+            program.wait(lambda: listens(port), litellm.START_SECONDS)
+            yield program, port, litellm.version(found)
 
     def run(
         self,
@@ -111,8 +126,11 @@ class House:
 
 
 @contextmanager
-def open_house(accounts: int, say: Callable[[str], None]) -> Iterator[House]:
-    """Bring up the servers, the tables, the accounts and the upstream; leave nothing behind."""
+def open_house(accounts: int, say: Callable[[str], None], database: str = "") -> Iterator[House]:
+    """Bring up the servers, the tables, the accounts and the upstream; leave nothing behind.
+
+    ``database`` is one to be used in place of a new one; the accounts stay in it.
+    """
     signals = StopSignals()
     signals.install()
     raise_file_limit()
@@ -125,7 +143,8 @@ def open_house(accounts: int, say: Callable[[str], None]) -> Iterator[House]:
         (folder / "logs").mkdir()
         upstream_port = free_port()
         env = production(folder, upstream_port)
-        env |= start_servers({}, folder, supervisor, say)[0]
+        own = {"DATABASE_URL": database} if database else {}
+        env |= own | start_servers(own, folder, supervisor, say)[0]
         say("making the tables")
         migrate(env, signals.check, show=lambda line: None)
         say(f"making {accounts} accounts")

@@ -33,7 +33,8 @@ class Target:
 @dataclass(frozen=True)
 class Plan:
     """What to do. With ``interleave`` one caller asks each target once in every round; otherwise
-    ``callers`` callers ask the one target, each ``rounds`` times."""
+    ``callers`` callers ask the one target, each ``rounds`` times; if ``tolerant``, a broken stream
+    is counted, and its caller goes on with a new connection."""
 
     targets: tuple[Target, ...]
     body: str
@@ -41,6 +42,7 @@ class Plan:
     callers: int = 1
     rounds: int = 1
     interleave: bool = False
+    tolerant: bool = False
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))
@@ -93,13 +95,22 @@ async def together(plan: Plan, gauge: Gauge) -> list[Answer]:
     """All callers at once, each with its own connection, made before the first request."""
     (target,) = plan.targets
     slots = asyncio.Semaphore(CONNECTING)
-    connections = await asyncio.gather(
-        *(connect(target, gauge, slots) for _ in range(plan.callers))
+    connections = list(
+        await asyncio.gather(*(connect(target, gauge, slots) for _ in range(plan.callers)))
     )
 
     async def caller(number: int) -> list[Answer]:
         asked = request(target, number, plan.body)
-        return [await connections[number].ask(asked, plan.events) for _ in range(plan.rounds)]
+        answers = []
+        for _ in range(plan.rounds):
+            try:
+                answers.append(await connections[number].ask(asked, plan.events))
+            except Broken:
+                if not plan.tolerant:
+                    raise
+                connections[number].close()
+                connections[number] = await connect(target, gauge, slots)
+        return answers
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(caller(number)) for number in range(plan.callers)]
@@ -109,7 +120,9 @@ async def together(plan: Plan, gauge: Gauge) -> list[Answer]:
 
 
 def summary(answers: list[Answer]) -> dict[str, Any]:
-    """What the figures are made of; milliseconds."""
+    """What the figures are made of; milliseconds. Raises ``Broken`` when there are none."""
+    if not answers:
+        raise Broken("not one stream was whole")
     first = sorted(answer.first * 1000 for answer in answers)
     total = sorted(answer.total * 1000 for answer in answers)
     return {

@@ -16,7 +16,7 @@ from typing import Any
 from bench import nginx
 from devtools.embedded import postgres_binaries
 
-_PACKAGES = ("django", "uvicorn", "uvloop", "httptools", "aiohttp", "psycopg", "psycopg-pool")
+_PACKAGES = ("django", "uvicorn", "uvloop", "httptools", "psycopg", "psycopg-pool")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> JsonRespons
     if error is None:
         request = context.get("request")
         raw: HttpRequest | None = getattr(request, "_request", None)
-        logger.error("unhandled error", exc_info=exc, extra={"path": raw.path if raw else None})
+        logger.error("unhandled error", exc_info=exc, extra={"request": raw})
         got_request_exception.send(sender=exception_handler, request=raw)
         error = errors.FareboxError("Something went wrong here. It has been noted.")
     response = answer(error)

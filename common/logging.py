@@ -8,8 +8,9 @@ import logging
 import logging.config
 import os
 import re
+import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,11 +20,18 @@ import structlog
 
 _SECRET_NAMES = (
     "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SECRET_KEY",
-    "GOOGLE_CLIENT_SECRET", "GITHUB_CLIENT_SECRET",
+    "GOOGLE_CLIENT_SECRET", "GITHUB_CLIENT_SECRET", "METRICS_TOKEN", "SENTRY_DSN",
+    "OTEL_EXPORTER_OTLP_HEADERS",
 )  # fmt: skip
 _ADDRESS_NAMES = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL")  # which may carry a password
 _KEY_SHAPES = re.compile(r"\b(fb_[0-9A-Za-z]{6})[0-9A-Za-z]{40}\b|\b(sk|rk|whsec)[-_][\w-]{8,}")
 
+
+_EXPORTERS = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.sdk._shared_internal",
+)
 
 # The secrets of this process, read once: the environment is slow to ask, and every call is logged.
 _secrets: list[str] = []
@@ -63,6 +71,37 @@ def _scrub_event(
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = scrub(value)
+    return event
+
+
+# Whom errors are reported to beside the log (``config.observability.sentry``).
+_report: Callable[[Mapping[str, Any]], None] | None = None
+
+
+def report_to(report: Callable[[Mapping[str, Any]], None]) -> None:
+    """Have every line of an error handed to ``report``, as it is before it is put into words.
+
+    The exception it is about is had by ``exception_of``; nothing in it is scrubbed yet.
+    """
+    global _report
+    _report = report
+
+
+def exception_of(line: Mapping[str, Any]) -> BaseException | None:
+    """The exception that a line is about, if there is one."""
+    found = line.get("exc_info")
+    if isinstance(found, BaseException):
+        return found
+    if isinstance(found, tuple):
+        return found[1]
+    return sys.exc_info()[1] if found else None
+
+
+def _report_error(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    if _report is not None and event.get("level") in {"error", "critical"}:
+        _report(event)
     return event
 
 
@@ -106,12 +145,15 @@ def _dump(event: Any, **_: Any) -> str:
 def configure(config: dict[str, Any]) -> None:
     """Set up structlog and the standard library's logging alike (``LOGGING_CONFIG``)."""
     _read_secrets()
+    # Nobody is told these, and every record would ask the system for them.
+    logging.logThreads = logging.logProcesses = False
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _report_error,
         structlog.processors.format_exc_info,
         _scrub_event,
     ]
@@ -148,9 +190,16 @@ def configure(config: dict[str, Any]) -> None:
                 # These tell each request, those that went well too.
                 "httpx": {"level": "WARNING"},
                 "stripe": {"level": "WARNING"},
+                # Of a task that is queued or run these tell the arguments, one level below.
+                "celery": {"level": "INFO"},
+                "kombu": {"level": "INFO"},
+                "opentelemetry": {"level": "WARNING"},
+                "urllib3": {"level": "WARNING"},
             },
         }
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.getLogger("django.request").addFilter(_outage_in_a_line)
     logging.getLogger("channels_redis.pubsub").addFilter(_Sparing())  # while Valkey is away
+    for name in _EXPORTERS:
+        logging.getLogger(name).addFilter(_Sparing())  # while the collector is away

@@ -16,6 +16,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from config.observability.start import start
+
+start()  # it adds to the middleware
 django_handler = get_asgi_application()
 
 from accounts import extensions, tickets  # noqa: E402
@@ -24,7 +27,10 @@ from accounts.consumers import PATH as ACCOUNT_SOCKET  # noqa: E402
 from accounts.consumers import AccountConsumer  # noqa: E402
 from accounts.hub import Hub  # noqa: E402
 from billing import webhooks  # noqa: E402
+from config import leaving  # noqa: E402
 from config.bodies import BoundedBodies  # noqa: E402
+from config.shutdown import stopping  # noqa: E402
+from config.systemd import notify  # noqa: E402
 from proxy.app import PATHS, Proxy  # noqa: E402 -- its models need the set-up above
 from usage.state import states_of  # noqa: E402
 
@@ -50,6 +56,8 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     """ASGI's entry point."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
+    elif stopping.phase and await leaving.answers(stopping.phase, scope, receive, send):
+        return
     elif scope["type"] == "http" and scope["path"].startswith(PATHS):
         await proxy(scope, receive, send)
     elif scope["type"] == "websocket":
@@ -75,10 +83,13 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await proxy.startup()
             await extensions.sync_at_start()
             settle_memory()
+            stopping.watch(proxy.cut)
+            notify("READY=1")
             await send({"type": "lifespan.startup.complete"})
         else:
             await hub.stop()
+            await proxy.shutdown(stopping.seconds_left)
             await tickets.close()
-            await proxy.shutdown()
+            stopping.over()
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -12,6 +12,7 @@ from redis.backoff import ConstantBackoff
 from config import env, payments, people
 from config.look import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.look import UNFOLD as UNFOLD
+from config.observability import values
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -59,6 +60,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "common.middleware.RequestId",
     "common.middleware.Health",
+    "config.observability.metrics.Metrics",
     "django.middleware.security.SecurityMiddleware",
     "accounts.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -257,8 +259,10 @@ ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
 PROVIDER_API_KEYS = env.provider_keys()
 PROXY_POOL_SIZE = env.whole("PROXY_POOL_SIZE", 16, least=1, most=500)
 MAX_REQUEST_BYTES = env.whole("MAX_REQUEST_BYTES", 20 * 1024 * 1024, least=1024)
+MAX_WAITING_BYTES = env.whole("MAX_WAITING_BYTES", 256 * 1024 * 1024, least=MAX_REQUEST_BYTES)
 MAX_JSON_DEPTH = env.whole("MAX_JSON_DEPTH", 64, least=4, most=200)
 MAX_CHOICES = env.whole("MAX_CHOICES", 8, least=1, most=128)
+MAX_MEDIA_PARTS = env.whole("MAX_MEDIA_PARTS", 100, least=0)
 DEFAULT_MAX_OUTPUT_TOKENS = env.whole("DEFAULT_MAX_OUTPUT_TOKENS", 16_384, least=1)
 MIN_OUTPUT_TOKENS = env.whole("MIN_OUTPUT_TOKENS", 16, least=1)
 MAX_EVENT_BYTES = env.whole("MAX_EVENT_BYTES", 1024 * 1024, least=1024)
@@ -272,8 +276,11 @@ UPSTREAM_PLAIN_SECONDS = env.whole("UPSTREAM_PLAIN_SECONDS", 600, least=1)
 UPSTREAM_TOTAL_SECONDS = env.whole("UPSTREAM_TOTAL_SECONDS", 1800, least=1)
 UPSTREAM_DRAIN_SECONDS = env.whole("UPSTREAM_DRAIN_SECONDS", 60, least=1)
 UPSTREAM_ATTEMPTS = env.whole("UPSTREAM_ATTEMPTS", 3, least=1, most=20)
+CLIENT_HEAD_SECONDS = env.whole("CLIENT_HEAD_SECONDS", 20, least=1)
 CLIENT_BODY_SECONDS = env.whole("CLIENT_BODY_SECONDS", 30, least=1)
 CLIENT_STALL_SECONDS = env.whole("CLIENT_STALL_SECONDS", 30, least=1)
+SHUTDOWN_DELAY_SECONDS = env.whole("SHUTDOWN_DELAY_SECONDS", 0, most=300)
+SHUTDOWN_SECONDS = env.whole("SHUTDOWN_SECONDS", 20, most=3600)
 
 # --- HTTP API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -307,7 +314,10 @@ DEFAULT_FROM_EMAIL = env.mailbox(
 # --- Background work --------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
+# A task is acknowledged once it is done. One whose process was killed (for memory, say) is tried
+# again three times; unbounded, it could go on killing processes for ever.
 CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A request that queues something must not hang with Valkey: it fails within seconds.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -324,3 +334,13 @@ CELERY_TIMEZONE = "UTC"
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING_CONFIG = "common.logging.configure"
 LOGGING = {"level": LOG_LEVEL, "json": env.flag("LOG_JSON", not DEBUG)}
+
+# --- Metrics, errors, traces ------------------------------------------------------------------
+globals().update(values.settings(debug=DEBUG))
+# Those of the above that our own code reads.
+METRICS_TOKEN: str
+SENTRY_DSN: str
+SENTRY_ENVIRONMENT: str
+SENTRY_RELEASE: str
+OTEL_EXPORTER_OTLP_ENDPOINT: str
+OTEL_SERVICE_NAME: str

@@ -4,12 +4,15 @@ uvicorn closes a connection only when the client has taken what is buffered for 
 reads nothing would be kept for as long as its TCP connection lives; here it is dropped.
 """
 
+import random
 import socket
 from asyncio.transports import BaseTransport
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+
+from config.shutdown import stopping
 
 SEND_BUFFER = 32 * 1024  # the kernel's, bytes; it doubles that
 WRITE_BUFFER = 16 * 1024  # this process's, bytes: from there on sending waits
@@ -44,8 +47,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._drop_soon()
 
     def shutdown(self) -> None:
-        super().shutdown()
-        self._drop_soon()
+        """Close with 1012, in a moment of this socket's own: otherwise all clients of this process
+        would come back to the others at once."""
+        self.loop.call_later(random.uniform(0, stopping.spread), self._shut)
+
+    def _shut(self) -> None:
+        if not (self.disconnected or self.transport.is_closing()):
+            super().shutdown()
+            self._drop_soon()
 
     async def send(self, message: Any) -> None:
         await super().send(message)

@@ -85,6 +85,8 @@ def run(home: Home, signals: StopSignals) -> None:
     env = project_environment(os.environ, home)
     env["PORT"] = str(choose_port(env))
     workers = whole(env, "WEB_CONCURRENCY", 1, 1, 64)
+    if not given(env, "PROMETHEUS_MULTIPROC_DIR"):
+        env["PROMETHEUS_MULTIPROC_DIR"] = str(home.metrics_folder())
     supervisor = Supervisor(say, signals, register)
     try:
         make_static_folder()
@@ -140,7 +142,7 @@ def programs(env: Mapping[str, str], home: Home, workers: int) -> list[Service]:
     # Forwarded headers are for accounts.limits alone to weigh; uvicorn would believe any of them
     # that comes from loopback.
     web += ["--no-proxy-headers"]
-    web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "20"]
+    web += ["--no-access-log", "--log-level", "warning"]
     # The warning is that root should not run a worker; on one's own machine it is noise.
     celery = ["-W", "ignore::UserWarning:celery.platforms", "-m", "celery", "-A", "config", "-q"]
     worker = [*celery, "worker", "--concurrency", "2", "--without-mingle", "--without-gossip"]
@@ -148,10 +150,22 @@ def programs(env: Mapping[str, str], home: Home, workers: int) -> list[Service]:
     # Otherwise each of beat's ticks is three lines.
     calm = {**env, "LOG_LEVEL": given(env, "LOG_LEVEL") or "WARNING"}
     return [
-        Service("web", [sys.executable, *web], env, home.logs / "web.log"),
+        Service(
+            "web",
+            [sys.executable, *web],
+            env,
+            home.logs / "web.log",
+            stop_seconds=shutdown_seconds(env),
+        ),
         Service("worker", [sys.executable, *worker], calm, home.logs / "worker.log"),
         Service("beat", [sys.executable, *beat], calm, home.logs / "beat.log"),
     ]
+
+
+def shutdown_seconds(env: Mapping[str, str]) -> float:
+    """What a web process may take to end (``config.shutdown``), and a little more."""
+    delay = whole(env, "SHUTDOWN_DELAY_SECONDS", 0, 0, 300)
+    return delay + whole(env, "SHUTDOWN_SECONDS", 20, 0, 3600) + 15
 
 
 def is_ready(env: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,13 @@ class Home:
             }
         except (OSError, ValueError):
             return None
+
+    def metrics_folder(self) -> Path:
+        """Where this start's processes keep their metrics; empty."""
+        folder = self.path / "metrics"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        return folder
 
     def secret_key(self) -> str:
         """The key kept here since the first start; made then."""

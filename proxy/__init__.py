@@ -8,6 +8,8 @@ request        parse and bound what is asked
 bounds         how many input tokens it can be at most
 call           one paid call: its phase, its meter, its cost so far
 settle         begin and finish against the database, with retries
+metrics        what is counted of calls
+tracing        what is told of a call to whoever traces
 providers      who can answer, with which key, and which of them work now
 breaker        pure: what fails is left alone for a while
 attempts       one provider after the other, until one begins to answer

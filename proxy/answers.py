@@ -22,7 +22,7 @@ from common.errors import (
 from common.logging import scrub
 from proxy import sse
 from proxy.breaker import Fault
-from proxy.errors import Overloaded, ProviderRefused
+from proxy.errors import REFUSED, Overloaded, ProviderRefused
 from proxy.upstream import Answer
 
 # The provider's words on these are about the request itself.
@@ -34,7 +34,6 @@ def expect_events(answer: Answer) -> None:
     """Raises ``UpstreamError`` for what is no stream of events."""
     kind = answer.headers.get("content-type", "")
     if not kind.lower().startswith("text/event-stream"):
-        answer.close()
         raise UpstreamError("The provider did not answer with a stream.", should_retry=False)
 
 
@@ -69,7 +68,7 @@ def told(status: int, headers: Mapping[str, str], body: bytes) -> FareboxError:
     """What a provider's status other than 200 means to our client."""
     if status in _REQUEST_FAULTS:
         message, param = _words(body)
-        text = f"The provider refused the request: {message}"
+        text = f"{REFUSED}: {message}"
         if status == 404:
             return ModelNotFound(text, param=param)
         if status == 413:

@@ -1,19 +1,22 @@
 """The proxy as an ASGI application: the only branching. Errors are answered here, once."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import structlog
 from django.conf import settings
+from structlog.contextvars import bind_contextvars
 
 from accounts.extensions import origin_of
 from common.errors import FareboxError, MethodRefused, NotFound
 from common.ids import uuid7
-from proxy import counting, credentials, listing, responses, settle
+from proxy import counting, credentials, errors, listing, metrics, responses, settle, tracing
 from proxy.call import Call, Cut
 from proxy.context import Context
 from proxy.cors import Cors
+from proxy.errors import Stopping
 from proxy.relay import Relay
 from proxy.responses import ClientLeft, Receive, Scope, Send
 from proxy.routes import PAID
@@ -42,9 +45,15 @@ class Proxy:
                 self._context = context
         return self._context
 
-    async def shutdown(self) -> None:
+    def cut(self) -> None:
+        """End every open call now, and refuse those that come yet."""
         if self._context is not None:
-            await self._context.stop()
+            self._context.cut()
+
+    async def shutdown(self, drain_seconds: float = 0.0) -> None:
+        """Answers whose clients have left are read on for so long; then all is ended and closed."""
+        if self._context is not None:
+            await self._context.stop(drain_seconds)
             self._context = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +71,9 @@ class Proxy:
             address = context.addresses.enter(scope)
             if path in PAID:
                 _expect_method(scope, "POST")
+                if "farebox.late" in (scope.get("extensions") or {}):
+                    await responses.read_body(receive, headers)  # else the answer might be reset
+                    raise Stopping
                 await _paid(
                     context, request_id, path, headers, receive, send, _abort_of(scope), address
                 )
@@ -77,11 +89,13 @@ class Proxy:
             else:
                 raise NotFound(f"There is nothing at {path[:200]}.")
         except FareboxError as error:
+            metrics.refused(path, errors.status(error, protocol), error.code)
             await responses.refuse(send, error, protocol, str(request_id))
         except ClientLeft:
             pass
         except Exception as error:
             log.exception("unexpected", error=type(error).__name__, request_id=str(request_id))
+            metrics.refused(path, FareboxError.status, FareboxError.code)
             problem = FareboxError("Something went wrong here; it has been noted.")
             await responses.refuse(send, problem, protocol, str(request_id))
 
@@ -104,11 +118,18 @@ async def _paid(
     del raw
     meter = request.protocol.meter(hide_usage=not request.shows_usage)
     call = Call(call_id, request, meter, settings.UPSTREAM_TOTAL_SECONDS)
+    bind_contextvars(request_id=str(call_id))
     begun = await settle.begin(context.pool, call, credential, key)
+    call.begun = time.monotonic()
+    bind_contextvars(call=str(call.id), user=begun.user)
+    if tracing.tell is not None:
+        call.carrier = tracing.carrier(headers)
     context.addresses.let_through(address)
     call.held, call.limits = begun.held, begun.limits
     context.open[id(call)] = call
     call.task = asyncio.current_task()
+    if context.closing:
+        call.end_early(Cut.STOPPED)
     watch = asyncio.create_task(_watch_client(receive, call))
     try:
         await Relay(context, call, send, abort).run(begun.output_tokens, headers)

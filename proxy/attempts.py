@@ -22,6 +22,9 @@ from proxy.errors import Overloaded, Unbounded
 from proxy.providers import Attempt, Way
 from proxy.upstream import Answer, read_error
 
+# How long an answer of a wrong type is read for what it cost. The next attempt waits for that.
+_UNFIT_SECONDS = 1.0
+
 
 class Attempts:
     """The attempts of one call. ``ask`` until an answer is good, then ``answered``.
@@ -140,7 +143,11 @@ class Attempts:
         """Raises what the client is to be told of an answer that is none."""
         if answer.status == 200:
             if self._call.request.stream:
-                answers.expect_events(answer)
+                try:
+                    answers.expect_events(answer)
+                except UpstreamError:
+                    await self._absorb(answer)
+                    raise
             return
         try:
             self._fault = answers.fault_of(answer.status)
@@ -148,6 +155,18 @@ class Attempts:
             raise answers.told(answer.status, answer.headers, await read_error(answer))
         finally:
             answer.close()
+
+    async def _absorb(self, answer: Answer) -> None:
+        """An answer that can't be passed on may be one that was generated all the same: what it
+        cost is read out of it, in bounded bytes and time, and is the operator's."""
+        meter = self._call.request.protocol.meter()
+        body = await read_error(answer, _UNFIT_SECONDS)
+        answer.close()
+        if body.startswith(b"{"):
+            meter.plain(body)
+        else:
+            meter.feed(body)
+        self._call.absorb(meter, self._context.ratios)
 
     def _body_for(self, way: Way) -> bytes:
         """The request as this provider takes it. It is written once, unless providers differ."""

@@ -12,10 +12,24 @@ from typing import Any
 # The prompts that providers add by themselves, for tools and message framing.
 FRAME_TOKENS = 1_000
 # The most an image costs at any OpenAI-compatible provider: OpenAI's gpt-4o-mini at high detail
-# charges 2,833 + 8 * 5,667 tokens, at low detail the first of them. Anthropic's stay below 5,000.
+# charges 2,833 + 8 * 5,667 tokens, at low detail the first of them. Anthropic's, of width * height
+# / 750 once they are scaled down, stay below 5,000.
 IMAGE_TOKENS = 48_200
 LOW_DETAIL_TOKENS = 2_900
 ANTHROPIC_IMAGE_TOKENS = 5_000
+# The same for OpenAI's own models whose rule is published (its guide "Images and vision"), by the
+# longest name that a model's begins with: (high detail, low detail). Tiles of 512 pixels after
+# scaling to 768 * 2,048 are 8 at most, above a base; patches of 32 pixels are 1,536 at most, each
+# times the model's factor. A model that is not listed costs the most there is.
+_OPENAI_IMAGES = {
+    "gpt-4o": (85 + 8 * 170, 85), "chatgpt-4o": (85 + 8 * 170, 85),
+    "gpt-4o-mini": (IMAGE_TOKENS, LOW_DETAIL_TOKENS), "gpt-4-turbo": (85 + 8 * 170, 85),
+    "gpt-4.5": (85 + 8 * 170, 85), "gpt-4.1": (85 + 8 * 170, 85),
+    "gpt-4.1-mini": (2_489, 2_489), "gpt-4.1-nano": (3_779, 3_779),
+    "gpt-5": (70 + 8 * 140, 70), "gpt-5-mini": (2_489, 2_489), "gpt-5-nano": (3_779, 3_779),
+    "gpt-5-pro": (IMAGE_TOKENS, LOW_DETAIL_TOKENS), "o3-pro": (IMAGE_TOKENS, LOW_DETAIL_TOKENS),
+    "o1": (75 + 8 * 150, 75), "o3": (75 + 8 * 150, 75), "o4-mini": (2_642, 2_642),
+}  # fmt: skip
 # Audio as it is sent, MP3 or WAV, has a thousand bytes a second at least (MP3's lowest rate), and
 # is at most 50 tokens a second (OpenAI counts 10, Gemini 32): a token for each 20 bytes, and fewer
 # of those than characters of base64; plus one second, since what is begun counts as whole.
@@ -36,26 +50,42 @@ _HOLDERS = ("content", "output")
 @dataclass(frozen=True)
 class Measured:
     """What a request's input can come to. ``input_tokens`` is the bound, ``text_bytes`` what a
-    ratio of bytes to tokens is learned from, and an estimate made of."""
+    ratio of bytes to tokens is learned from, and an estimate made of; ``media`` counts the parts
+    that are images, sounds or documents."""
 
     input_tokens: int
     text_bytes: int
-    has_media: bool
+    media: int = 0
+
+    @property
+    def has_media(self) -> bool:
+        return self.media > 0
+
+
+def openai_image(model: str) -> tuple[int, int]:
+    """The most tokens of an image at one of OpenAI's own models: at high detail, and at low."""
+    known = [name for name in _OPENAI_IMAGES if f"{model}-".startswith(f"{name}-")]
+    return _OPENAI_IMAGES[max(known, key=len)] if known else (IMAGE_TOKENS, LOW_DETAIL_TOKENS)
 
 
 def measure(
-    parts: Iterable[Any], size: int, window: int | None, *, image_tokens: int = IMAGE_TOKENS
+    parts: Iterable[Any],
+    size: int,
+    window: int | None,
+    *,
+    image: tuple[int, int] = (IMAGE_TOKENS, LOW_DETAIL_TOKENS),
 ) -> Measured:
     """Measure a request whose compact JSON has ``size`` bytes, ``parts`` being its fields that may
-    hold media; ``window`` is the model's context window, tokens."""
-    total, data, found = size + FRAME_TOKENS, 0, False
+    hold media; ``window`` is the model's context window, ``image`` the most of an image at high
+    detail and at low, tokens."""
+    total, data, found = size + FRAME_TOKENS, 0, 0
     for part in _media(parts):
-        found = True
+        found += 1
         blob = _data_bytes(part)
         data += blob
         kind = part["type"]
         if kind in _IMAGES:
-            total += _image_tokens(part, image_tokens) - blob
+            total += _image_tokens(part, *image) - blob
         elif kind in _AUDIO:
             total += _audio_tokens(part, window) - blob
         elif not _is_text(part):
@@ -76,7 +106,7 @@ def measure_embeddings(inputs: Any, window: int | None) -> Measured:
         # What an estimate is made of: four bytes stand for a token.
         size += tokens if isinstance(one, str) else 4 * tokens
         total += min(tokens + 2, window) if window else tokens + 2
-    return Measured(total, max(size, 1), has_media=False)
+    return Measured(total, max(size, 1))
 
 
 def _media(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
@@ -111,10 +141,10 @@ def _is_text(part: Mapping[str, Any]) -> bool:
     return isinstance(data, str) and data.startswith("data:text/")
 
 
-def _image_tokens(part: Mapping[str, Any], most: int) -> int:
+def _image_tokens(part: Mapping[str, Any], high: int, low: int) -> int:
     image = part.get("image_url")
     detail = image.get("detail") if isinstance(image, dict) else part.get("detail")
-    return min(most, LOW_DETAIL_TOKENS) if detail == "low" else most
+    return low if detail == "low" else high
 
 
 def _audio_tokens(part: Mapping[str, Any], window: int | None) -> int:

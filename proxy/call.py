@@ -4,6 +4,8 @@ import asyncio
 import enum
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from proxy.meter import Meter, Tokens
@@ -20,6 +22,7 @@ class Cut(enum.Enum):
     CLIENT_STALLED = "the client read too slowly"
     UPSTREAM_STALLED = "the provider sent nothing for too long"
     OVERDUE = "the call took too long"
+    STOPPED = "the service is starting anew"
 
 
 class Call:
@@ -28,12 +31,14 @@ class Call:
     ``deadline`` is the loop time by which the phase it is in must end, ``overdue`` what it means
     when it does not; the context's watch looks at both once a second, so that a phase costs two
     assignments and no timer. ``task`` is the task to cancel. ``provider`` is who answers, once
-    somebody does.
+    somebody does. ``absorbed`` is what attempts cost that came to nothing, microcredits: the
+    operator's, and no part of what the user is charged. ``begun`` is when it was held for;
+    ``carrier`` the client's trace context, while anybody traces.
     """
 
     __slots__ = (
-        "cut", "deadline", "first_event_at", "held", "id", "limits", "meter", "overdue",
-        "provider", "request", "sent", "spent", "started", "task", "until",
+        "absorbed", "begun", "carrier", "cut", "deadline", "first_event_at", "held", "id", "limits",
+        "meter", "overdue", "provider", "request", "sent", "spent", "started", "task", "until",
     )  # fmt: skip
 
     def __init__(self, call_id: uuid.UUID, request: Request, meter: Meter, total: float) -> None:
@@ -41,10 +46,13 @@ class Call:
         self.request = request
         self.meter = meter
         self.held = 0
+        self.absorbed = 0
         self.spent: int | None = None
         self.limits: Limits | None = None
         self.started = time.monotonic()
+        self.begun = self.started
         self.first_event_at: float | None = None
+        self.carrier: Mapping[str, str] = {}
         self.sent = False
         self.provider: str | None = None
         self.cut: Cut | None = None
@@ -74,13 +82,22 @@ class Call:
             return None
         return int((self.first_event_at - self.started) * 1000)
 
+    def absorb(self, meter: Meter, ratios: Ratios) -> None:
+        """An attempt whose answer is not passed on is charged for by its provider, if it said
+        anything."""
+        if meter.events_seen and (meter.text_bytes or meter.input_known):
+            usage, _ = self._usage(meter, ratios)
+            self.absorbed += self.request.model.cost_rates.amount(usage)
+
     def usage(self, ratios: Ratios) -> tuple[Usage, bool]:
         """Tokens so far, and whether they are an estimate.
 
         What the provider has reported is taken as it is; output that it has not yet counted is
         estimated from the text that has passed, input that it never counted from the request's.
         """
-        meter = self.meter
+        return self._usage(self.meter, ratios)
+
+    def _usage(self, meter: Meter, ratios: Ratios) -> tuple[Usage, bool]:
         known = meter.tokens
         if meter.exact:
             return _usage(known), False
@@ -90,12 +107,10 @@ class Call:
             window = self.request.window
             tokens_in = ratios.input_tokens(model, self.request.text_bytes)
             tokens_in = min(tokens_in, window) if window else tokens_in
-        if not meter.output_known:
-            output = max(output, ratios.output_tokens(model, meter.text_bytes))
-        return (
-            Usage(tokens_in, known.cached, known.cache_write, known.cache_write_1h, output),
-            True,
-        )
+        if not meter.output_exact:
+            output = max(output, ratios.output_tokens(model, meter.text_bytes, meter.text_events))
+        usage = _usage(known)
+        return replace(usage, input=tokens_in, output=output), True
 
     def checkpoint(self, ratios: Ratios) -> dict[str, Any] | None:
         """What is owed so far, or ``None`` while nothing has been delivered."""
@@ -105,12 +120,13 @@ class Call:
         model = self.request.model
         return {
             "charge": model.rates.amount(usage),
-            "cost": model.cost_rates.amount(usage),
+            "cost": model.cost_rates.amount(usage) + self.absorbed,
             "usage": usage.as_dict(),
         }
 
 
 def _usage(tokens: Tokens) -> Usage:
     return Usage(
-        tokens.input, tokens.cached, tokens.cache_write, tokens.cache_write_1h, tokens.output
-    )
+        tokens.input, tokens.cached, tokens.cache_write, tokens.cache_write_1h, tokens.output,
+        tokens.reasoning,
+    )  # fmt: skip

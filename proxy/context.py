@@ -1,8 +1,9 @@
 """What one process keeps: the pool, the HTTP client, the catalog, and the calls that are open.
 
-Three loops run beside the calls. Each second: calls whose phase is overdue are cut. Every
-``CHECKPOINT_SECONDS``: one statement renews the leases of all open calls and keeps what each has
-cost so far. Every few seconds: providers and catalog are read anew, and token ratios are exchanged.
+Loops run beside the calls. Each second: calls whose phase is overdue are cut; metrics are handed
+over. Every ``CHECKPOINT_SECONDS``: one statement renews the leases of all open calls and keeps what
+each has cost so far. Every few seconds: providers and catalog are read anew, and token ratios are
+exchanged.
 """
 
 import asyncio
@@ -16,9 +17,10 @@ import structlog
 from django.conf import settings
 from psycopg_pool import PoolTimeout
 
-from proxy import settle
+from proxy import metrics, settle
 from proxy.call import Call, Cut
 from proxy.limits import AddressLimit, Buckets
+from proxy.pool import Pool
 from proxy.providers import Providers
 from proxy.ratios import Ratios
 from proxy.upstream import Upstream
@@ -30,13 +32,16 @@ WATCH_SECONDS = 1.0
 RELOAD_SECONDS = 5.0
 # A checkpoint is skipped for calls younger than this: they mostly end before it would matter.
 YOUNG_SECONDS = 1.0
+# How long the end of the process waits for calls to be booked. Hosts that allow 30 seconds between
+# SIGTERM and SIGKILL leave that much after the 20 of SHUTDOWN_SECONDS.
+FINISH_SECONDS = 6.0
 
 
 class Context:
     """Made lazily by the first request or by the server's start-up; ``stop`` ends it."""
 
     def __init__(self) -> None:
-        self.pool = settle.Pool(
+        self.pool = Pool(
             settings.DATABASE_URL,
             min_size=1,
             max_size=settings.PROXY_POOL_SIZE,
@@ -64,6 +69,8 @@ class Context:
         self._lingering: set[asyncio.Task[Any]] = set()
         self._loops: list[asyncio.Task[Any]] = []
         self._loaded = False
+        self._measured = 0.0
+        self.closing = False
 
     async def start(self) -> None:
         """Open the pool, read the catalog, start the loops. A database that is away is no error:
@@ -75,19 +82,43 @@ class Context:
             log.warning("catalog not read", error=type(error).__name__)
         self._loops = [
             asyncio.create_task(_every(WATCH_SECONDS, self._watch)),
+            asyncio.create_task(_every(WATCH_SECONDS, self._measure)),
             asyncio.create_task(_every(settings.CHECKPOINT_SECONDS, self._checkpoint)),
             asyncio.create_task(_every(RELOAD_SECONDS, self._reload)),
         ]
 
-    async def stop(self) -> None:
-        """Wait for every finish, then close."""
-        for loop in self._loops:
-            loop.cancel()
+    def cut(self) -> None:
+        """End every call that is open, and whatever is still read for a client that has left.
+
+        A call that is just being begun ends as soon as it has.
+        """
+        self.closing = True
+        for call in list(self.open.values()):
+            call.end_early(Cut.STOPPED)
         for drained in list(self._lingering):
             drained.cancel()
-        await asyncio.gather(*self._loops, *self._lingering, return_exceptions=True)
+
+    async def stop(self, drain_seconds: float = 0.0) -> None:
+        """Let drains go on for so long, cut what is left, wait for every finish, then close.
+
+        Leases are renewed until the last of it. A finish that takes ``FINISH_SECONDS``, because the
+        database is away, is left to the sweep.
+        """
+        if self._lingering and drain_seconds:
+            await asyncio.wait(self._lingering, timeout=drain_seconds)
+        self.cut()
+        cut = {call.task for call in self.open.values() if call.task is not None}
+        if cut:  # they have a moment for their last words
+            await asyncio.wait(cut, timeout=FINISH_SECONDS)
+        await asyncio.gather(*self._lingering, return_exceptions=True)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=20)
+            _, late = await asyncio.wait(self._tasks, timeout=FINISH_SECONDS)
+            if late:
+                log.error("left to the sweep", calls=len(late))
+        for task in (*self._loops, *self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        metrics.publish()
         await self.upstream.close()
         await self.pool.close()
 
@@ -132,6 +163,13 @@ class Context:
                 call.end_early(call.overdue)
             elif now > call.until:
                 call.end_early(Cut.OVERDUE)
+
+    async def _measure(self) -> None:
+        now = time.monotonic()
+        lag = now - self._measured - WATCH_SECONDS if self._measured else 0.0
+        self._measured = now
+        metrics.publish()
+        metrics.show(self.open.values(), self.providers.states(), self.pool.get_stats(), lag)
 
     async def _checkpoint(self) -> None:
         old = time.monotonic() - YOUNG_SECONDS

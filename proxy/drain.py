@@ -1,5 +1,6 @@
-"""Reading an answer to its end after its client has left, so that its usage is exact.
+"""What is still counted of an answer whose client has left.
 
+Of one that is cut off, what has come already: the provider has generated it, and charges for it.
 For providers whose policy is that (``Provider.on_leaving``), in a task of its own, within
 ``UPSTREAM_DRAIN_SECONDS`` and ``MAX_ANSWER_BYTES``; past them the provider is cut off, and what
 came is estimated as for any other.
@@ -38,8 +39,20 @@ async def drain(
     finally:
         if pending is not None and not pending.done():
             pending.cancel()
-        if answer is not None:
-            answer.close()
+        cut_off(call, answer, splitter)
+
+
+def cut_off(call: Call, answer: Answer | None, splitter: sse.Splitter) -> None:
+    """Drop the connection, after the meter has seen what came and was not read."""
+    if answer is None:
+        return
+    if answer.status == 200 and call.request.stream:
+        try:
+            if events := splitter.feed(answer.rest()):
+                call.meter.feed(events)
+        except sse.EventTooLarge:
+            pass
+    answer.close()
 
 
 async def _read(call: Call, answer: Answer, splitter: sse.Splitter) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from common.errors import BadInput, FareboxError, UpstreamError, openai_shape
+from common.errors import BadInput, FareboxError, Unavailable, UpstreamError, openai_shape
 
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -22,6 +22,10 @@ _ANTHROPIC_TYPES = {
 }
 
 
+# What a provider's own words on a request come after.
+REFUSED = "The provider refused the request"
+
+
 class Overloaded(FareboxError):
     """The provider has too much to do. Anthropic's own status for it is 529."""
 
@@ -30,6 +34,15 @@ class Overloaded(FareboxError):
 
 class Unbounded(UpstreamError):
     """The provider sent more than is taken. It may charge for it."""
+
+
+class Stopping(Unavailable):
+    """This process ends. Another takes the next call."""
+
+    def __init__(self, *, should_retry: bool | None = None) -> None:
+        super().__init__(
+            "The service is starting anew; try again.", retry_after=1, should_retry=should_retry
+        )
 
 
 class BodyTooSlow(BadInput):
@@ -64,6 +77,11 @@ def shape(error: FareboxError, protocol: str, request_id: str) -> dict[str, Any]
         "error": {"type": kind, "message": error.message},
         "request_id": request_id,
     }
+
+
+def for_the_record(error: FareboxError) -> str:
+    """What log and receipt keep of an error: a provider's words may repeat what the client said."""
+    return f"{REFUSED}." if error.message.startswith(REFUSED) else error.message
 
 
 def status(error: FareboxError, protocol: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from common.errors import ModelNotFound
+from proxy import metrics
 from proxy.breaker import Breaker, Fault
 from proxy.upstream import Provider
 from usage.catalog import PricedModel, Route
@@ -24,12 +25,13 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
     """One key of one provider, at one model. ``breakers``: of the address, the key, and the key at
-    this model."""
+    this model. ``key`` is the key's label."""
 
     provider: Provider
     upstream_name: str
     weight: int
     breakers: tuple[Breaker, Breaker, Breaker]
+    key: str = ""
 
     def is_open(self, now: float) -> bool:
         """Whether calls may go this way now."""
@@ -56,12 +58,14 @@ class Attempt:
 
     def succeeded(self) -> None:
         """The first event, or the whole answer, is here."""
+        metrics.upstream_answered(self.way.provider.name, self.way.key)
         for breaker, ticket in zip(self.way.breakers, self._tickets, strict=True):
             if breaker.succeed(ticket):
                 log.info("provider serves again", breaker=breaker.name)
 
     def failed(self, fault: Fault, retry_after: float | None = None) -> None:
         """The provider's fault. What lies before the part at fault has worked."""
+        metrics.upstream_failed(self.way.provider.name, self.way.key, fault.value)
         place = _CONCERNS[fault]
         for breaker, ticket in zip(self.way.breakers[:place], self._tickets[:place], strict=True):
             if breaker.succeed(ticket):
@@ -204,7 +208,7 @@ class Providers:
             self._breaker(("key", identity), name),
             self._breaker(("model", identity, model), f"{name}/{model}"),
         )
-        return Way(provider, route.upstream_name, key.weight, breakers)
+        return Way(provider, route.upstream_name, key.weight, breakers, key.label)
 
     def _breaker(self, about: tuple[Any, ...], name: str) -> Breaker:
         found = self._breakers.get(about)

@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from common.errors import FareboxError, Unavailable, UpstreamError, UpstreamTimeout
+from common.errors import FareboxError, UpstreamError, UpstreamTimeout
 from proxy import answers, responses, sse
 from proxy.attempts import Attempts
 from proxy.call import Call, Cut
 from proxy.context import Context
-from proxy.drain import drain
-from proxy.errors import Unbounded
+from proxy.drain import cut_off, drain
+from proxy.errors import Stopping, Unbounded, for_the_record
+from proxy.passing import ClientGone, Passing, begin
 from proxy.responses import Send
 from proxy.upstream import Answer, read_bounded
 from usage.models import Call as CallRecord
@@ -31,10 +32,6 @@ Status = CallRecord.Status
 # How long an answer's end waits for its booking. Past it the booking goes on by itself.
 BOOKING_SECONDS = 1.0
 _CLIENT = {Cut.CLIENT_LEFT, Cut.CLIENT_STALLED}
-
-
-class _ClientGone(Exception):
-    """The client left, or did not take the end of an answer; found out by sending."""
 
 
 class Relay:
@@ -85,12 +82,13 @@ class Relay:
             await self._broken(error)
         except asyncio.CancelledError:
             await self._cut(answer)
-        except _ClientGone:
-            if self.finished or self.attempts is None or not self.attempts.drains:
+        except ClientGone:
+            if self.finished:
                 self._close(answer)
-            else:
+            elif self.attempts is not None and self.attempts.drains:
                 self._drain(answer, None, Cut.CLIENT_LEFT)
-            if not self.finished:
+            else:
+                cut_off(self.call, answer, self.splitter)
                 self._finish(Status.CANCELED, Cut.CLIENT_LEFT.value)
             # Returning cuts the connection.
         except Exception:
@@ -103,7 +101,8 @@ class Relay:
     async def _stream(self, answer: Answer) -> None:
         call, meter, splitter = self.call, self.call.meter, self.splitter
         idle, stall = settings.UPSTREAM_IDLE_SECONDS, settings.CLIENT_STALL_SECONDS
-        while chunk := await answer.read():
+        take = None
+        while chunk := await answer.read(take):
             try:
                 events = splitter.feed(chunk)
             except sse.EventTooLarge:
@@ -118,6 +117,7 @@ class Relay:
                     continue  # comments are no event: the wait for the first one goes on
                 self._mark_answered()
                 await self._start(answer)
+                take = Passing(call, self.delivery, splitter, self._send).take
             if meter.done and not meter.failed:
                 await self._end(out)
                 await answer.finish()
@@ -181,7 +181,7 @@ class Relay:
     async def _broken(self, error: FareboxError) -> None:
         """The provider failed. Before the first byte the client gets a status, later an event."""
         if not self.started:
-            await self._booked(Status.FAILED, error.message)
+            await self._booked(Status.FAILED, for_the_record(error))
             raise error
         self._finish(Status.INTERRUPTED, error.message)
         await self._last_words(error)
@@ -199,15 +199,9 @@ class Relay:
                 self._abort()
                 return
             self.attempts.drop()
-        self._close(answer)
-        if why is None:  # the server is shutting down; the call's task ends with this
-            await self._broken(
-                Unavailable(
-                    "The service is starting anew; try again.",
-                    retry_after=2,
-                    should_retry=False if self.call.sent else None,
-                )
-            )
+        cut_off(self.call, answer, self.splitter)
+        if why in {None, Cut.STOPPED}:  # with None the server itself has cancelled the task
+            await self._broken(Stopping(should_retry=False if self.call.sent else None))
             return
         if why in _CLIENT:
             # What the provider was asked it will charge for, answered or not.
@@ -232,11 +226,14 @@ class Relay:
     async def _send_last(self, message: MutableMapping[str, Any]) -> None:
         """Send when the call is booked, so nothing watches: a client that stalls is let go."""
         try:
-            async with asyncio.timeout(settings.CLIENT_STALL_SECONDS):
-                await self.send(message)
+            if (rest := begin(self._send, message)) is not None:
+                async with asyncio.timeout(settings.CLIENT_STALL_SECONDS):
+                    await rest
         except TimeoutError:
             self._abort()
-            raise _ClientGone from None
+            raise ClientGone from None
+        except (OSError, RuntimeError):
+            raise ClientGone from None
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send, and know that a server which can't has lost the client.
@@ -247,7 +244,7 @@ class Relay:
         try:
             await self._send(message)
         except (OSError, RuntimeError):
-            raise _ClientGone from None
+            raise ClientGone from None
 
     async def _last_words(self, error: FareboxError) -> None:
         """An error event; then the connection is cut, by returning without an end, unless the
@@ -257,7 +254,7 @@ class Relay:
         try:
             async with asyncio.timeout(BOOKING_SECONDS):
                 await self.send({"type": "http.response.body", "body": event, "more_body": more})
-        except (TimeoutError, _ClientGone):
+        except (TimeoutError, ClientGone):
             pass  # a client that does not read gets no last words
 
     def _finish(self, status: str, error: str = "") -> asyncio.Task[None]:

@@ -12,7 +12,8 @@ from common.errors import BadInput
 from proxy.bounds import Measured
 from proxy.protocols import Protocol
 from usage.calls import WorstCase
-from usage.catalog import Catalog, PricedModel
+from usage.catalog import Catalog, PricedModel, Route
+from usage.sync import known_max_output
 
 _FORBIDDEN = {"api_base", "base_url"}
 _LARGEST = 2**31
@@ -41,8 +42,11 @@ class Request:
         It is written anew from what was parsed, so that provider and meter read the same of a
         name given twice.
         """
-        protocol = self.protocol
-        open_ended = output_tokens == self.model.max_output_tokens and not protocol.bounded
+        protocol, model = self.protocol, self.model
+        # A model's own maximum is not named: one whose window is no larger would refuse it. Where
+        # staff have set another, nobody else would keep to it.
+        most = None if protocol.bounded else model.max_output_tokens
+        open_ended = output_tokens == most == known_max_output(model.name)
         protocol.adapt(self.body, None if self.worst.exact or open_ended else output_tokens)
         return orjson.dumps(self.body)
 
@@ -71,7 +75,13 @@ def bound(
     options = body.get("stream_options")
     clean = orjson.dumps(body)
     window = _window(model, headers or {})
-    measured = protocol.measure(body, len(clean), window)
+    measured = protocol.measure(body, len(clean), window, _openais_own(model))
+    if measured.media > settings.MAX_MEDIA_PARTS:
+        raise BadInput(
+            f"{protocol.input_field}: at most {settings.MAX_MEDIA_PARTS} images, sounds and "
+            "documents a request are taken.",
+            param=protocol.input_field,
+        )
     return Request(
         protocol=protocol,
         model=model,
@@ -83,6 +93,13 @@ def bound(
         has_media=measured.has_media,
         window=window,
     )
+
+
+def _openais_own(model: PricedModel) -> str:
+    """The model's name, where OpenAI alone answers it under that name; else nothing."""
+    routes = model.routes or (Route(model.provider),)
+    own = all(route == Route("openai") for route in routes)
+    return model.name if own else ""
 
 
 def load(raw: bytes) -> dict[str, Any]:

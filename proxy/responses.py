@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from common.errors import FareboxError, TooLarge
+from common.errors import FareboxError, TooLarge, Unavailable
 from proxy import errors
 from proxy.call import Call
 
@@ -17,19 +17,44 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 # However slowly a body comes, it ends within this many times CLIENT_BODY_SECONDS.
 _BODY_PATIENCE = 10
+# So many bytes of a body may always be there, whatever else is waited for: most have fewer.
+_FREE_BYTES = 64 * 1024
 
 
 class ClientLeft(Exception):
     """The client went away before its request was whole."""
 
 
+class Waiting:
+    """The bytes of bodies that are not whole yet, in all of the process: what slow senders can make
+    it keep. Beyond ``MAX_WAITING_BYTES`` large bodies are refused, and small ones still pass."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def add(self, size: int) -> None:
+        """Raises ``Unavailable`` when there are too many, and then counts none of them."""
+        if self.bytes + size > settings.MAX_WAITING_BYTES:
+            raise Unavailable(
+                "Too many large requests are arriving at once; try again.", retry_after=2
+            )
+        self.bytes += size
+
+
+waiting = Waiting()
+
+
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-    """The request's body. Raises ``TooLarge``, ``BadInput`` (too slow) and ``ClientLeft``."""
+    """The request's body.
+
+    Raises ``TooLarge``, ``BadInput`` (too slow), ``Unavailable`` (too much is waited for) and
+    ``ClientLeft``.
+    """
     limit = settings.MAX_REQUEST_BYTES
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
         raise TooLarge(f"The request is larger than {limit} bytes.")
-    parts, size = [], 0
+    body, counted = bytearray(), 0
     loop = asyncio.get_running_loop()
     pause = settings.CLIENT_BODY_SECONDS
     end = loop.time() + pause * _BODY_PATIENCE
@@ -39,15 +64,19 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
                 message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
+            part: bytes = message.get("body", b"")
+            if len(body) + len(part) > limit:
                 raise TooLarge(f"The request is larger than {limit} bytes.")
-            parts.append(part)
             if not message.get("more_body"):
-                return b"".join(parts) if len(parts) > 1 else part
+                return bytes(body) + part if body else part
+            body += part
+            if (more := len(body) - _FREE_BYTES - counted) > 0:
+                waiting.add(more)
+                counted += more
     except TimeoutError:
         raise errors.BodyTooSlow("The request's body did not arrive in time.") from None
+    finally:
+        waiting.bytes -= counted
 
 
 async def start(send: Send, status: int, headers: Headers) -> None:

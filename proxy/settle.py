@@ -1,21 +1,23 @@
 """begin and finish against the database, and what happens when it is away."""
 
 import asyncio
-from collections import deque
+import time
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import structlog
 from django.conf import settings
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from accounts import events
 from accounts.presented import Presented
 from billing import nudges
 from common.errors import FareboxError, Unavailable
 from common.ids import uuid7
+from proxy import metrics, tracing
 from proxy.call import Call
+from proxy.pool import Pool
 from proxy.ratios import Ratios
 from usage import calls
 from usage.idempotency import Key
@@ -27,25 +29,6 @@ log = structlog.get_logger(__name__)
 # Seconds between attempts to finish; then the call is the sweeper's.
 _PATIENCE = (0.1, 0.3, 1, 2, 4, 8, 8, 8, 8, 8, 8)
 _AWAY = (psycopg.OperationalError, PoolTimeout, OSError)
-
-
-class _Stack(deque[Any]):
-    """Gives back last what came in last."""
-
-    def popleft(self) -> Any:
-        return self.pop()
-
-
-class Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
-    """A pool that hands out the connection used last, whose server process is still warm.
-
-    psycopg's own takes the one that waited longest, and so goes round all of them: with 16 idle
-    ones a lone caller's first byte was measured to come a millisecond later.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._pool = _Stack()
 
 
 def unavailable() -> Unavailable:
@@ -71,7 +54,7 @@ async def begin(
     }
     for attempt in (1, 2):
         try:
-            async with pool.connection() as conn:
+            async with pool.lease() as conn:
                 return await calls.begin.aio(
                     conn,
                     call=call.id,
@@ -103,19 +86,21 @@ async def finish(
 
     Meant to run in a task of its own, that no disconnect can cancel.
     """
+    began = time.monotonic()
     usage, estimated = call.usage(ratios)
     if status == CallRecord.Status.FAILED:
         usage, estimated = Usage(), False
     model = call.request.model
+    cost = model.cost_rates.amount(usage) + call.absorbed
     for pause in (*_PATIENCE, None):
         try:
-            async with pool.connection() as conn:
+            async with pool.lease() as conn:
                 done = await calls.finish.aio(
                     conn,
                     call=call.id,
                     status=status,
                     charge=model.rates.amount(usage),
-                    cost=model.cost_rates.amount(usage),
+                    cost=cost,
                     usage=usage,
                     estimated=estimated,
                     error=error,
@@ -124,10 +109,12 @@ async def finish(
                 )
         except (*_AWAY, Unavailable) as problem:
             if pause is None:
+                metrics.left_to_sweeper()
                 log.error("finish given up", call=str(call.id), error=type(problem).__name__)
                 return None
             await asyncio.sleep(pause)
         except FareboxError as problem:
+            metrics.left_to_sweeper()
             log.error("finish refused", call=str(call.id), error=problem.message)
             return None
         else:
@@ -135,7 +122,8 @@ async def finish(
             if done.crossed:
                 nudges.top_up(done.user)
             _learn(ratios, call, usage, status, estimated)
-            log.info("call", **_facts(call, status, error, usage, estimated, done))
+            metrics.ended(call, status, usage, cost, estimated, done, began)
+            _tell(call, _facts(call, status, error, usage, estimated, done), began)
             return done
     raise AssertionError("unreachable")
 
@@ -152,7 +140,32 @@ def _learn(ratios: Ratios, call: Call, usage: Usage, status: str, estimated: boo
             usage.input,
             call.meter.text_bytes,
             usage.output,
+            call.meter.text_events,
         )
+
+
+def _tell(call: Call, facts: dict[str, Any], began: float) -> None:
+    """A call's one line in the log, and its trace."""
+    log.info("call", **facts)
+    if tracing.tell is None:
+        return
+    try:
+        tracing.tell(
+            tracing.Ended(
+                call=call.id,
+                route=call.request.protocol.route,
+                streamed=call.request.stream,
+                facts=facts,
+                started=call.started,
+                begun=call.begun,
+                first_event=call.first_event_at,
+                finishing=began,
+                finished=time.monotonic(),
+                carrier=call.carrier,
+            )
+        )
+    except Exception:
+        log.exception("call not traced")  # it is booked all the same
 
 
 def _facts(
@@ -163,11 +176,15 @@ def _facts(
         "call": str(call.id),
         "model": call.request.model.name,
         "provider": call.provider or call.request.model.provider,
+        "route": call.request.protocol.route,
+        "user": done.user,
         "status": status,
         "error": error,
         "estimated": estimated,
         **{f"{name}_tokens": value for name, value in usage.as_dict().items()},
+        "held": call.held,
         "spent": done.spent,
         "written_off": done.written_off,
         "first_event_ms": call.first_event_ms,
+        "ms": int((time.monotonic() - call.started) * 1000),
     }

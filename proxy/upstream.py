@@ -1,23 +1,33 @@
 """The providers, over HTTP. The only file that knows the HTTP client.
 
-The client is aiohttp itself rather than httpx over it: measured for a streamed call of 20 events
-it takes two thirds of the CPU, and httpx has had no release for over a year.
+That is a client of our own (``proxy.http1``): of a streamed call's CPU, aiohttp took a third, and
+for events that come one by one more than all the rest.
 """
 
 import asyncio
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
+from functools import cached_property
 from typing import Protocol as TypingProtocol
 
-import aiohttp
-
 from common.errors import UpstreamError, UpstreamTimeout
+from proxy.connections import Connections, origin_of
 from proxy.errors import Unbounded
+from proxy.http1 import Broken, Reply, Take
 
-# Of an answer that is an error, no more than this is read.
+# Sent with every request. Nothing compressed is asked for: unpacking events one by one costs more
+# than their bytes do.
+_ALWAYS = {"user-agent": "farebox", "accept-encoding": "identity"}
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+# Of a compressed answer, so many plain bytes are made at once.
+_UNPACKED_BYTES = 64 * 1024
+
+# Of an answer that is an error, no more than this is read, and no longer.
 _ERROR_BYTES = 64 * 1024
+_ERROR_SECONDS = 5.0
 
 
 class Asker(TypingProtocol):
@@ -27,7 +37,9 @@ class Asker(TypingProtocol):
 
 
 class Answer(TypingProtocol):
-    """A provider's answer: ``read`` gives the next bytes, and none at the end."""
+    """A provider's answer: ``read`` gives the next bytes, and none at the end, past those that
+    ``take`` may have dealt with as they came; ``rest`` what has come and was not read, without
+    waiting for more."""
 
     @property
     def status(self) -> int: ...
@@ -35,7 +47,9 @@ class Answer(TypingProtocol):
     @property
     def headers(self) -> Mapping[str, str]: ...
 
-    async def read(self) -> bytes: ...
+    async def read(self, take: Take | None = None) -> bytes: ...
+
+    def rest(self) -> bytes: ...
 
     async def finish(self) -> None: ...
 
@@ -60,65 +74,107 @@ class Provider:
     output_field: str = "max_completion_tokens"
     asks_usage: bool = True
 
-    def headers_for(self, client: Mapping[bytes, bytes]) -> dict[str, str]:
-        """The allow-list: nothing of the client's goes on but the protocol's own switches."""
-        headers = dict(self.headers)
-        for name in self.passed_on:
-            if name in client:
-                headers[name.decode()] = client[name].decode("latin-1")
-        return headers
+    def head_for(self, client: Mapping[bytes, bytes]) -> bytes:
+        """The request's headers. The allow-list: nothing of the client's goes on but the
+        protocol's own switches. Raises ``ValueError`` for what no header can hold."""
+        given = [name for name in self.passed_on if name in client]
+        if not given:
+            return self._own_head
+        own = {name.encode(): value for name, value in self._sent.items()}
+        return _head(own | {name: client[name].decode("latin-1") for name in given})
+
+    @property
+    def _sent(self) -> Mapping[str, str]:
+        return {**_ALWAYS, **self.headers}
+
+    @cached_property
+    def _own_head(self) -> bytes:
+        return _head({name.encode(): value for name, value in self._sent.items()})
+
+
+def _head(headers: Mapping[bytes, str]) -> bytes:
+    lines = []
+    for name, text in headers.items():
+        value = text.encode("latin-1")
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError("a header can't hold that")
+        lines.append(name + b": " + value + b"\r\n")
+    return b"".join(lines)
 
 
 class HttpAnswer:
-    """An answer over HTTP; compressed ones come out plain."""
+    """An answer over HTTP."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_reply", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers = response.headers
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self.status = reply.status
+        self.headers: Mapping[str, str] = reply.headers
 
-    async def read(self) -> bytes:
-        """Raises ``UpstreamError`` when the connection breaks."""
+    async def read(self, take: Take | None = None) -> bytes:
+        """Raises ``UpstreamError`` when the connection breaks, once all that came is read."""
         try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
-            raise UpstreamError("The provider broke off its answer.", should_retry=False) from None
+            return await self._reply.read(take)
+        except Broken:
+            raise _broke_off() from None
+
+    def rest(self) -> bytes:
+        """What has come and was not read."""
+        return self._reply.rest()
 
     async def finish(self) -> None:
-        """Read to the end, so that the connection can serve again; give up after a second."""
-        content = self._response.content
-        try:
-            async with asyncio.timeout(1):
-                while not content.at_eof():
-                    await content.readany()
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            self._response.close()
-        else:
-            self._response.release()
+        """Nothing more of it is wanted; its connection can serve again once it has ended."""
+        self._reply.finish()
 
     def close(self) -> None:
         """Drop the connection; the provider sees its client gone."""
-        self._response.close()
+        self._reply.close()
+
+
+class PackedAnswer(HttpAnswer):
+    """One that comes compressed, though nobody asked for that: it is read plain, so much at once
+    that a few bytes can't become very many."""
+
+    __slots__ = ("_packed", "_unpack")
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply)
+        self._unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip, and zlib's own
+        self._packed = b""
+
+    async def read(self, take: Take | None = None) -> bytes:
+        while True:
+            packed = self._packed or await super().read()
+            if not packed:
+                if self._unpack.eof:
+                    return b""
+                raise _broke_off()
+            if plain := self._plain(packed):
+                return plain
+
+    def rest(self) -> bytes:
+        packed = self._packed + super().rest()
+        try:
+            return self._plain(packed) if packed else b""
+        except UpstreamError:
+            return b""
+
+    def _plain(self, packed: bytes) -> bytes:
+        try:
+            plain = self._unpack.decompress(packed, _UNPACKED_BYTES)
+        except zlib.error:
+            self.close()
+            raise _broke_off() from None
+        self._packed = self._unpack.unconsumed_tail
+        return plain
 
 
 class Upstream:
-    """One HTTP client for a process. No cap on connections: open calls are bounded by money."""
+    """One HTTP client for a process."""
 
     def __init__(self, connect_seconds: float) -> None:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_mark_sent)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
-            skip_auto_headers=("User-Agent", "Accept"),
-            headers={"user-agent": "farebox", "accept-encoding": "gzip, deflate"},
-            read_bufsize=2**15,
-            trust_env=False,
-            trace_configs=[trace],
-        )
+        self._connections = Connections(connect_seconds)
 
     async def post(
         self, provider: Provider, path: str, body: bytes, client: Mapping[bytes, bytes], call: Asker
@@ -129,42 +185,43 @@ class Upstream:
         provider may have seen the request, and so may charge for it.
         """
         try:
-            response = await self._session.post(
-                provider.base_url + path,
-                data=body,
-                headers=provider.headers_for(client),
-                allow_redirects=False,
-                trace_request_ctx=call,
-            )
-        except (aiohttp.ServerTimeoutError, TimeoutError):
-            raise UpstreamTimeout(
-                "The provider could not be reached in time.", should_retry=_unless(call.sent)
-            ) from None
-        except (aiohttp.ClientError, OSError, ValueError):
+            origin, base = origin_of(provider.base_url)
+            head = b"POST %b%b HTTP/1.1\r\nhost: %b\r\ncontent-length: %d\r\n%b\r\n" % (
+                base, path.encode(), origin.host_header, len(body), provider.head_for(client),
+            )  # fmt: skip
+            connection = await self._connections.take(origin)
+        except TimeoutError:
+            raise UpstreamTimeout("The provider could not be reached in time.") from None
+        except (OSError, ValueError):
+            raise UpstreamError("The provider could not be reached.") from None
+        call.sent = True  # from here on the provider may charge for it
+        reply = connection.ask(head, body)
+        try:
+            await reply.head()
+            return _answer(reply)
+        except Broken:
             raise UpstreamError(
-                "The provider could not be reached."
-                if not call.sent
-                else "The provider closed the connection without an answer.",
-                should_retry=_unless(call.sent),
+                "The provider closed the connection without an answer.", should_retry=False
             ) from None
-        return HttpAnswer(response)
+        except BaseException:
+            reply.close()
+            raise
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._connections.close()
 
 
-def _unless(sent: bool) -> bool | None:
-    return False if sent else None
+def _answer(reply: Reply) -> HttpAnswer:
+    packing = reply.headers.get("content-encoding", "").lower()
+    if packing in {"", "identity"}:
+        return HttpAnswer(reply)
+    if packing in {"gzip", "x-gzip", "deflate"}:
+        return PackedAnswer(reply)
+    raise UpstreamError("The provider's answer is not understood.", should_retry=False)
 
 
-async def _mark_sent(
-    _session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    _params: aiohttp.TraceRequestHeadersSentParams,
-) -> None:
-    """The request is on its way: from here on the provider may charge for it."""
-    call: Any = context.trace_request_ctx
-    call.sent = True
+def _broke_off() -> UpstreamError:
+    return UpstreamError("The provider broke off its answer.", should_retry=False)
 
 
 async def read_bounded(answer: Answer, limit: int) -> bytes:
@@ -178,12 +235,13 @@ async def read_bounded(answer: Answer, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def read_error(answer: Answer) -> bytes:
-    """What there is of an error's body, within bounds; never raises for a broken one."""
+async def read_error(answer: Answer, seconds: float = _ERROR_SECONDS) -> bytes:
+    """What comes of an error's body, within bounds; never raises for a broken one."""
     body = b""
     try:
-        while len(body) < _ERROR_BYTES and (part := await answer.read()):
-            body += part
-    except UpstreamError:
+        async with asyncio.timeout(seconds):
+            while len(body) < _ERROR_BYTES and (part := await answer.read()):
+                body += part
+    except (UpstreamError, TimeoutError):
         pass
     return body[:_ERROR_BYTES]

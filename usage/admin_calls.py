@@ -90,7 +90,7 @@ class CallAdmin(ReadOnlyAdmin):
                                        "by_quota", "estimated", "version")}),
         ("Tokens", {"fields": ("model", "provider", "protocol", "input_tokens", "cached_tokens",
                                "cache_write_tokens", "cache_write_1h_tokens",
-                               "output_tokens")}),
+                               "output_tokens", "reasoning_tokens")}),
     )  # fmt: skip
     readonly_fields = ("owner", "key", "status_", "held_", "spent_", "written_off_", "cost_",
                        "refunded", "version")  # fmt: skip

@@ -32,12 +32,13 @@ from usage.prices import Usage
 @dataclass(frozen=True)
 class Begun:
     """A call that may start: what is held (microcredits), how many output tokens a choice, and what
-    the plan's limits leave, if it has any."""
+    the plan's limits leave, if it has any. ``user`` is the id of whoever calls."""
 
     held: int
     output_tokens: int
     available: int
     limits: Limits | None = None
+    user: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def begin(
     def read(row: Sequence[Any]) -> Begun:
         outcome, held, output_tokens, available, needed, affordable, detail, left, earlier = row
         if outcome == "ok":
-            return Begun(held, output_tokens, available, limits.read(left))
+            return Begun(held, output_tokens, available, limits.read(left), detail)
         if earlier is not None:
             raise _second(outcome, earlier)
         if left is not None:

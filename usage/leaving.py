@@ -30,6 +30,7 @@ def calls(user: User) -> Iterator[dict[str, Any]]:
             "input_tokens": call.input_tokens,
             "cached_tokens": call.cached_tokens,
             "output_tokens": call.output_tokens,
+            "reasoning_tokens": call.reasoning_tokens,
             "started": call.started,
             "finished": call.finished,
         }

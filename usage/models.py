@@ -72,7 +72,9 @@ class Call(models.Model):
     """The record of one call that has ended; its id is its hold's. Amounts are microcredits.
 
     ``input_tokens`` counts every input token, cached ones included; ``cached_tokens`` and the two
-    cache-write counts are parts of it. ``cost`` is what the provider asks by its price list.
+    cache-write counts are parts of it. ``output_tokens`` counts every output token, and
+    ``reasoning_tokens`` those of them that were thought and not said. ``cost`` is what the
+    provider asks by its price list.
     """
 
     class Status(models.TextChoices):
@@ -102,6 +104,7 @@ class Call(models.Model):
     cache_write_tokens = models.BigIntegerField()
     cache_write_1h_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField(db_default=0)
     error = models.CharField(max_length=200, blank=True)
     first_event_ms = models.IntegerField(null=True)
     started = models.DateTimeField()
@@ -156,13 +159,22 @@ class MonthlyUsage(models.Model):
 
 
 class TokenRatio(models.Model):
-    """Bytes per token learned from completed calls of a model; what estimates are made with."""
+    """What was learned from completed calls of a model, to make estimates of (``proxy.ratios``).
+
+    ``stream_`` sums are of streams alone; ``event_squares`` and ``event_tokens`` are sums of a
+    stream's events, times its events and times its tokens, by its bytes, in thousandths.
+    """
 
     model = models.CharField(max_length=200, primary_key=True)
     input_bytes = models.BigIntegerField(db_default=0)
     input_tokens = models.BigIntegerField(db_default=0)
     output_bytes = models.BigIntegerField(db_default=0)
     output_tokens = models.BigIntegerField(db_default=0)
+    stream_bytes = models.BigIntegerField(db_default=0)
+    stream_tokens = models.BigIntegerField(db_default=0)
+    stream_events = models.BigIntegerField(db_default=0)
+    event_squares = models.BigIntegerField(db_default=0)
+    event_tokens = models.BigIntegerField(db_default=0)
 
     def __str__(self) -> str:
         return self.model
@@ -254,7 +266,7 @@ class ProviderKey(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider_id}/{self.label}"
+        return self.label
 
 
 class ModelRoute(models.Model):
@@ -277,7 +289,7 @@ class ModelRoute(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model_id} at {self.provider_id}"
+        return self.upstream_name or "under the name the client gave"
 
 
 class CallKey(models.Model):

@@ -18,13 +18,15 @@ BUCKETS = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call. ``input`` counts all of the input; the cache counts are parts of it."""
+    """Tokens of one call. ``input`` counts all of the input; the cache counts are parts of it.
+    ``output`` counts all of the output; ``reasoning`` is a part of it, at the same price."""
 
     input: int = 0
     cached: int = 0
     cache_write: int = 0
     cache_write_1h: int = 0
     output: int = 0
+    reasoning: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {
@@ -33,6 +35,7 @@ class Usage:
             "cache_write": self.cache_write,
             "cache_write_1h": self.cache_write_1h,
             "output": self.output,
+            "reasoning": self.reasoning,
         }
 
 

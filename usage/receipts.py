@@ -36,6 +36,7 @@ class Receipt:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    reasoning_tokens: int
     started: datetime
     finished: datetime | None
 
@@ -53,6 +54,7 @@ class Receipt:
             input_tokens=call.input_tokens,
             cached_tokens=call.cached_tokens,
             output_tokens=call.output_tokens,
+            reasoning_tokens=call.reasoning_tokens,
             started=call.started,
             finished=call.finished,
         )
@@ -72,6 +74,7 @@ class Receipt:
             input_tokens=0,
             cached_tokens=0,
             output_tokens=0,
+            reasoning_tokens=0,
             started=hold.created,
             finished=None,
         )

@@ -91,6 +91,7 @@ class MeSerializer(serializers.Serializer[Any]):
                 "input_tokens": 31,
                 "cached_tokens": 0,
                 "output_tokens": 54,
+                "reasoning_tokens": 0,
                 "started": "2026-11-20T09:30:00.125000Z",
                 "finished": "2026-11-20T09:30:02.871000Z",
             },
@@ -110,7 +111,8 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     estimated = serializers.BooleanField()
     input_tokens = serializers.IntegerField(help_text="cached ones included")
     cached_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField(help_text="those of reasoning included")
+    reasoning_tokens = serializers.IntegerField()
     started = serializers.DateTimeField()
     finished = serializers.DateTimeField(allow_null=True)
 

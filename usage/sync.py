@@ -7,6 +7,7 @@ A price that differs from the one in force becomes a new version; calls that hav
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -66,7 +67,7 @@ def sync_models() -> Synced:
                         "provider": provider.name,
                         "protocol": AIModel.Protocol.ANY if is_demo else provider.kind,
                         "context_window": found.context_window,
-                        "max_output_tokens": _max_output(found.name),
+                        "max_output_tokens": known_max_output(found.name),
                     },
                 )
                 if model.provider != provider.name:
@@ -136,6 +137,8 @@ def _rates(
     }
 
 
-def _max_output(name: str) -> int | None:
+@lru_cache(maxsize=4096)
+def known_max_output(name: str) -> int | None:
+    """The most output tokens that a model of this name gives by itself, where that is known."""
     known = [prefix for prefix in MAX_OUTPUT if name.startswith(prefix)]
     return MAX_OUTPUT[max(known, key=len)] if known else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from proxy.demo import chat, embeddings, messages, responses
+from proxy.http1 import Take
 
 PAUSE_SECONDS = 0.02
 
@@ -33,10 +34,14 @@ class DemoAnswer:
         kind = "text/event-stream" if self._stream else "application/json"
         self.headers = {"content-type": kind}
 
-    async def read(self) -> bytes:
+    async def read(self, take: Take | None = None) -> bytes:
         if self._stream:
             await asyncio.sleep(PAUSE_SECONDS)
         return next(self._parts, b"")
+
+    def rest(self) -> bytes:
+        """Nothing comes before it is read."""
+        return b""
 
     async def finish(self) -> None:
         """Nothing is left to read."""

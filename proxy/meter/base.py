@@ -44,7 +44,12 @@ class Tokens:
 
 
 class Meter:
-    """Counts one answer. ``input_known`` and ``output_known``: what of ``tokens`` is reported."""
+    """Counts one answer. ``input_known`` and ``output_known``: what of ``tokens`` is reported;
+    ``text_bytes``: of generated text, as JSON writes it, in so many ``text_events`` of a stream.
+
+    Of the text, ``counted_bytes`` had passed when output was last reported: some providers report
+    with every event, and what comes after a report is not in it.
+    """
 
     ENDS: ClassVar[tuple[bytes, ...]] = ()  # how the events that end a stream usually begin
     TEXT: ClassVar[re.Pattern[bytes]]  # generated text in an event that adds to it
@@ -57,14 +62,21 @@ class Meter:
         self.input_known = False
         self.output_known = False
         self.text_bytes = 0
+        self.text_events = 0
+        self.counted_bytes = 0
         self.events_seen = False
         self.done = False
         self.failed = False
 
     @property
+    def output_exact(self) -> bool:
+        """The provider has reported all of the output that has passed."""
+        return self.output_known and self.counted_bytes == self.text_bytes
+
+    @property
     def exact(self) -> bool:
         """The provider has reported all there is to bill."""
-        return self.input_known and self.output_known
+        return self.input_known and self.output_exact
 
     def feed(self, events: bytes) -> bytes:
         """Count whole events; answers the bytes to pass on, the same unless one is to be hidden."""
@@ -73,13 +85,26 @@ class Meter:
             events = self._before_error(events)
         if not self.events_seen:
             self.events_seen = _DATA.search(events) is not None
-        for match in self.TEXT.finditer(events):
-            self.text_bytes += match.end(1) - match.start(1)
+        self._count_text(self.TEXT.findall(events))
         if self._ends(events):
             self.done = True
         if b'"usage"' in events and _USAGE.search(events):
             return self._read_events(events)
         return events
+
+    def skim(self, events: bytes) -> bool:
+        """Count whole events that hold text alone. False, and nothing counted, for those that may
+        hold anything else: an error, usage, the end, or the stream's first event."""
+        if not self.events_seen or b"error" in events or self._ends(events):
+            return False
+        if b'"usage"' in events and _USAGE.search(events):
+            return False
+        self._count_text(self.TEXT.findall(events))
+        return True
+
+    def _count_text(self, found: list[bytes]) -> None:
+        self.text_bytes += sum(map(len, found))
+        self.text_events += len(found) - found.count(b"")
 
     def plain(self, body: bytes) -> None:
         """Count a whole answer that was not streamed."""
@@ -91,7 +116,14 @@ class Meter:
         self.events_seen = self.done = True
 
     def _read_events(self, events: bytes) -> bytes:
+        """Read what reports usage; answers the events that are not hidden."""
         kept = []
+        found = _USAGE.search(events)
+        if found and b"\r" not in events:  # the usual case: nothing before it is looked at
+            start = events.rfind(b"\n\n", 0, found.start()) + 2
+            if start > 1:
+                kept.append(events[:start])
+                events = events[start:]
         for event in sse.split(events):
             answer = _json(sse.data(event)) if _USAGE.search(event) else None
             if not isinstance(answer, Mapping) or not self._read_event(answer):

@@ -20,6 +20,8 @@ class EmbeddingsMeter(Meter):
 
     def _report(self, usage: Mapping[str, Any], *, final: bool) -> None:
         total = count(usage.get("prompt_tokens"))
+        if total is None:  # Voyage names nothing else
+            total = count(usage.get("total_tokens"))
         if total is not None:
             self.tokens = Tokens(input=total)
             self.input_known = True

@@ -49,6 +49,7 @@ class MessagesMeter(Meter):
         output = count(usage.get("output_tokens"))
         if output is not None and final:
             self.output_known = True
+            self.counted_bytes = self.text_bytes
         output = either(output, old.output)
         thought = count(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
         self.tokens = Tokens(

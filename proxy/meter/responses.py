@@ -49,6 +49,17 @@ class ResponsesMeter(Meter):
         self._newest = out or self._newest
         return out
 
+    def skim(self, events: bytes) -> bool:
+        skimmed = super().skim(events)
+        if skimmed:
+            self._newest = events
+        return skimmed
+
+    @property
+    def output_exact(self) -> bool:
+        """Usage is reported once, for the whole response."""
+        return self.output_known
+
     @property
     def next_number(self) -> int:
         numbers = _NUMBER.findall(self._newest)

@@ -22,9 +22,12 @@ class Protocol:
     largest counts. ``limit_name`` is what a refusal calls that bound. ``bounded``: a request
     always names its bound to the provider. ``generates``: there is output, which may be streamed.
 
-    ``check`` refuses what can't be priced, ``measure`` (body, bytes, context window) bounds the
-    input, ``adapt`` (body, output bound or ``None``) makes the request the provider gets, and
-    ``writes_cache`` tells whether a request (its compact JSON) may write the provider's cache.
+    ``input_field`` is where most of the input is.
+
+    ``check`` refuses what can't be priced, ``measure`` (body, bytes, context window, the name of
+    one of OpenAI's own models or nothing) bounds the input, ``adapt`` (body, output bound or
+    ``None``) makes the request the provider gets, and ``writes_cache`` tells whether a request
+    (its compact JSON) may write the provider's cache.
     """
 
     name: str
@@ -34,10 +37,11 @@ class Protocol:
     meter: Callable[..., Meter]
     delivery: type[Delivery]
     check: Callable[[Mapping[str, Any]], None]
-    measure: Callable[[Mapping[str, Any], int, int | None], Measured]
+    measure: Callable[[Mapping[str, Any], int, int | None, str], Measured]
     adapt: Callable[[dict[str, Any], int | None], None]
     writes_cache: Callable[[bytes], bool]
     limit_name: str = "max_tokens"
+    input_field: str = "messages"
     limit_required: bool = False
     bounded: bool = False
     generates: bool = True

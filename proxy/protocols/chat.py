@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import BadInput
-from proxy.bounds import Measured, measure
+from proxy.bounds import Measured, measure, openai_image
 from proxy.delivery import Delivery
 from proxy.meter import ChatMeter
 from proxy.protocols import base
@@ -33,8 +33,8 @@ def check(body: Mapping[str, Any]) -> None:
             raise base.refuse_tool(kind, f"tools[{place}].type")
 
 
-def measured(body: Mapping[str, Any], size: int, window: int | None) -> Measured:
-    return measure([body.get("messages")], size, window)
+def measured(body: Mapping[str, Any], size: int, window: int | None, model: str = "") -> Measured:
+    return measure([body.get("messages")], size, window, image=openai_image(model))
 
 
 def adapt(body: dict[str, Any], clamp: int | None) -> None:

@@ -35,7 +35,7 @@ def _is_tokens(value: list[Any]) -> bool:
     return all(type(token) is int for token in value)
 
 
-def measured(body: Mapping[str, Any], size: int, window: int | None) -> Measured:
+def measured(body: Mapping[str, Any], size: int, window: int | None, model: str = "") -> Measured:
     return measure_embeddings(body["input"], window)
 
 
@@ -49,6 +49,7 @@ EMBEDDINGS = base.Protocol(
     path="/embeddings",
     limit_fields=(),
     limit_name="input",
+    input_field="input",
     meter=EmbeddingsMeter,
     delivery=Delivery,
     check=check,

@@ -37,9 +37,9 @@ def _check_context(management: Any) -> None:
             raise base.refuse_tool(kind, f"{field}.edits[{place}].type")
 
 
-def measured(body: Mapping[str, Any], size: int, window: int | None) -> Measured:
+def measured(body: Mapping[str, Any], size: int, window: int | None, model: str = "") -> Measured:
     parts = [body.get("messages"), body.get("system")]
-    return measure(parts, size, window, image_tokens=ANTHROPIC_IMAGE_TOKENS)
+    return measure(parts, size, window, image=(ANTHROPIC_IMAGE_TOKENS, ANTHROPIC_IMAGE_TOKENS))
 
 
 def adapt(body: dict[str, Any], clamp: int | None) -> None:

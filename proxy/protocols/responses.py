@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import BadInput
-from proxy.bounds import Measured, measure
+from proxy.bounds import Measured, measure, openai_image
 from proxy.delivery import ResponsesDelivery
 from proxy.meter import ResponsesMeter
 from proxy.protocols import base
@@ -75,8 +75,8 @@ def _is_local(tool: Mapping[str, Any]) -> bool:
     return tool["type"] == "tool_search" and tool.get("execution") == "client"
 
 
-def measured(body: Mapping[str, Any], size: int, window: int | None) -> Measured:
-    return measure([body.get("input")], size, window)
+def measured(body: Mapping[str, Any], size: int, window: int | None, model: str = "") -> Measured:
+    return measure([body.get("input")], size, window, image=openai_image(model))
 
 
 def adapt(body: dict[str, Any], clamp: int | None) -> None:
@@ -91,6 +91,7 @@ RESPONSES = base.Protocol(
     path="/responses",
     limit_fields=("max_output_tokens",),
     limit_name="max_output_tokens",
+    input_field="input",
     meter=ResponsesMeter,
     delivery=ResponsesDelivery,
     check=check,

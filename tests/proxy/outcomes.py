@@ -8,11 +8,12 @@ from tests.proxy.server import SECRET_KEY
 from usage.models import Call
 
 
-def assert_released(rider: Rider) -> Call:
-    """The call failed before its first byte: all is as it was, but for the record of it."""
+def assert_released(rider: Rider, *, cost: int = 0) -> Call:
+    """The call failed before its first byte: all is as it was, but for the record of it, which says
+    what the provider asks the operator for an answer that could not be passed on."""
     call = rider.only_call()
     assert call.status == Call.Status.FAILED
-    assert (call.spent, call.written_off, call.cost, call.estimated) == (0, 0, 0, False)
+    assert (call.spent, call.written_off, call.cost, call.estimated) == (0, 0, cost, False)
     assert (call.input_tokens, call.output_tokens) == (0, 0)
     assert call.error
     assert (rider.spent, rider.captures()) == (0, [])

@@ -41,6 +41,13 @@ class Rider:
         """Ended calls, oldest first."""
         return list(self.user.calls.order_by("started"))
 
+    def settled(self, count: int, seconds: float = 10) -> list[Call]:
+        """So many calls, oldest first, once all of them have ended and nothing is held."""
+        wait_for(lambda: self.user.calls.count() >= count, seconds, "the calls are recorded")
+        calls = self.calls()
+        assert (len(calls), self.held) == (count, 0)
+        return calls
+
     def only_call(self, seconds: float = 10) -> Call:
         """The one call there was, once it has ended and nothing is held any more."""
         wait_for(lambda: self.user.calls.exists(), seconds, "the call is recorded")

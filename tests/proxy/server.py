@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 
 # Whatever the machine's own environment says of these is kept from the server.
-_FOREIGN = re.compile(r"(OPENAI|ANTHROPIC|STRIPE|UPSTREAM|CLIENT|MAX|PROXY)_\w+|\w+_proxy", re.I)
+_FOREIGN = re.compile(
+    r"(OPENAI|ANTHROPIC|STRIPE|UPSTREAM|CLIENT|MAX|PROXY|SHUTDOWN)_\w+|\w+_proxy", re.I
+)
 
 # Time-outs of seconds instead of minutes, so that a test waits for each of them for real.
 QUICK = {
@@ -27,8 +29,10 @@ QUICK = {
     "UPSTREAM_IDLE_SECONDS": "2",
     "UPSTREAM_PLAIN_SECONDS": "3",
     "UPSTREAM_TOTAL_SECONDS": "10",
+    "CLIENT_HEAD_SECONDS": "3",
     "CLIENT_BODY_SECONDS": "1",
     "CLIENT_STALL_SECONDS": "2",
+    "SHUTDOWN_SECONDS": "2",
     "CHECKPOINT_SECONDS": "1",
     "HOLD_LEASE_SECONDS": "5",
     "MAX_REQUEST_BYTES": str(1024 * 1024),
@@ -91,7 +95,6 @@ class Farebox:
         self._process = launch(
             "uvicorn", "config.asgi:application", "--host", "127.0.0.1",
             "--port", str(self.port), *served(), "--no-proxy-headers", "--no-access-log",
-            "--timeout-graceful-shutdown", "2",
             env=self._environment, log=self._log,
         )  # fmt: skip
         wait_for(self._answers, START_SECONDS, "the server answers")
@@ -109,23 +112,29 @@ class Farebox:
 
     def kill9(self) -> None:
         """No chance to tidy up."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
     def sigterm(self) -> int:
         """An orderly end; answers the exit status."""
-        return self._end(signal.SIGTERM)
+        return self.end(signal.SIGTERM)
 
     def restart(self) -> None:
         """Start again after an end."""
         self.start()
 
     def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._end(signal.SIGTERM)
+        if self.is_running:
+            self.end(signal.SIGTERM)
 
-    def _end(self, number: signal.Signals) -> int:
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def end(self, number: signal.Signals | None) -> int:
+        """Send a signal, if one is given, and wait for the end; answers the exit status."""
         assert self._process is not None
-        self._process.send_signal(number)
+        if number is not None:
+            self._process.send_signal(number)
         try:
             return self._process.wait(30)
         except subprocess.TimeoutExpired:

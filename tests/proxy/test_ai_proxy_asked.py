@@ -167,7 +167,7 @@ def test_little_is_enough() -> None:
         assert not read(model, settings={"stream": False}).stream
         assert read(model, settings=None).stream
     assert sent(read("sonnet"), 64_000)["max_tokens"] == 64_000
-    assert "max_completion_tokens" not in sent(read("mini"), 16_000)
+    assert sent(read("mini"), 16_000)["max_completion_tokens"] == 16_000
     choices = {"auto": "auto", "none": "none", "required": "any"}
     for ours, anthropics in choices.items():
         settings = {"tools": [TOOL], "tool_choice": ours}

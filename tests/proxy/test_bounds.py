@@ -54,14 +54,16 @@ def most_tokens(value: Any, image: int) -> int:
     return sum(most_tokens(item, image) for item in value.values())
 
 
-def measured(protocol: Protocol, body: dict[str, Any], window: int | None = None) -> Measured:
+def measured(
+    protocol: Protocol, body: dict[str, Any], window: int | None = None, model: str = ""
+) -> Measured:
     size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
-    return protocol.measure(body, size, window)
+    return protocol.measure(body, size, window, model)
 
 
-def of_part(protocol: Protocol, part: Any, window: int | None = None) -> Measured:
+def of_part(protocol: Protocol, part: Any, window: int | None = None, model: str = "") -> Measured:
     field = "input" if protocol is RESPONSES else "messages"
-    return measured(protocol, {field: [{"role": "user", "content": [part]}]}, window)
+    return measured(protocol, {field: [{"role": "user", "content": [part]}]}, window, model)
 
 
 @each
@@ -113,6 +115,35 @@ def test_an_image_of_low_detail_costs_little() -> None:
     ]
     for protocol, part in low:
         assert 2_833 < of_part(protocol, part).input_tokens < 4_200
+
+
+# Worked out by hand from OpenAI's rules for the dearest shape there is: 768 * 2,048 pixels are
+# 2 * 4 tiles of 512; patches are 1,536 at most, by 1.62, 2.46 or 1.72, rounded up.
+IMAGE_RULES = {
+    "gpt-4o": (1_445, 85), "gpt-4o-2024-08-06": (1_445, 85), "gpt-4o-mini": (48_169, 2_833),
+    "gpt-4.1": (1_445, 85), "gpt-4.1-mini": (2_489, 2_489), "gpt-4.1-nano-2025-04-14": (3_779,) * 2,
+    "o1": (1_275, 75), "o1-pro": (1_275, 75), "o3": (1_275, 75), "o4-mini": (2_642, 2_642),
+    "gpt-5": (1_190, 70), "gpt-5-2025-08-07": (1_190, 70), "gpt-5-mini": (2_489, 2_489),
+    "gpt-5-nano": (3_779, 3_779),
+    # Whose rule is not known, or is another's: the most there is.
+    "gpt-5.4": (48_169, 2_833), "gpt-5-pro": (48_169, 2_833), "o3-pro": (48_169, 2_833),
+    "gpt-4omega": (48_169, 2_833), "": (48_169, 2_833),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "rule"), IMAGE_RULES.items())
+def test_an_image_costs_at_most_what_its_models_rule_says(
+    model: str, rule: tuple[int, int]
+) -> None:
+    url = "https://x.test/a.png"
+    for detail, most in zip(("high", "low"), rule, strict=True):
+        image = {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+        input_image = {"type": "input_image", "image_url": url, "detail": detail}
+        for protocol, part in ((CHAT, image), (RESPONSES, input_image)):
+            found = of_part(protocol, part, None, model).input_tokens
+            # The frame and the request's own bytes come on top; what is rounded is below 100.
+            assert most <= found - 1_000 <= most + 250
+    assert of_part(CHAT, {"type": "image_url"}, None, model).input_tokens > rule[0]
 
 
 def test_images_in_tool_results_and_system_prompts_are_found() -> None:

@@ -13,9 +13,11 @@ import httpx
 import pytest
 from django.db import connection
 
+from accounts import verbs as accounts
 from billing.models import Plan
 from ledger.models import Hold
 from tests.fakes.providers import Behaviour, FakeProviders, Usage
+from tests.proxy.by_hand import microcredits
 from tests.proxy.dialects import OPENAI
 from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox
@@ -29,18 +31,16 @@ CALLERS = 200
 WORST = len(json.dumps(OPENAI.body(max_tokens=100), separators=(",", ":"))) + 1_000 + 100
 
 
-def ask_at_once(farebox: Farebox, rider: Rider) -> collections.Counter[int]:
-    """How often each status came."""
-    body = json.dumps(OPENAI.body(max_tokens=100)).encode()
+def ask_at_once(farebox: Farebox, key: str, *asked: dict[str, Any]) -> collections.Counter[int]:
+    """How often each status came; the callers ask for one of ``asked`` in turn."""
+    bodies = [json.dumps(OPENAI.body(**one)).encode() for one in asked or ({"max_tokens": 100},)]
 
     async def ask_all() -> list[int]:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
             answers = [
-                client.post(
-                    farebox.url + OPENAI.path, content=body, headers=OPENAI.headers(rider.secret)
-                )
-                for _ in range(CALLERS)
+                client.post(farebox.url + OPENAI.path, content=body, headers=OPENAI.headers(key))
+                for body in itertools.islice(itertools.cycle(bodies), CALLERS)
             ]
             return [answer.status_code for answer in await asyncio.gather(*answers)]
 
@@ -88,7 +88,7 @@ def test_two_hundred_at_once(
     rider = make_rider(plan="free")
     fake.script(Behaviour(plain_delay=1, usage=Usage(input=100, output=10)))
     with nullcontext() if guard else begins_unlocked():
-        statuses = ask_at_once(farebox, rider)
+        statuses = ask_at_once(farebox, rider.secret)
 
     assert set(statuses) <= {200, 429}
     assert statuses[200] == len(begun()) == rider.month()[0]
@@ -96,6 +96,56 @@ def test_two_hundred_at_once(
     if guard:
         assert statuses[200] >= min(limits.values()) // (WORST if case == "tokens" else 1)
         assert statuses[429] > 0
+
+
+def most_of_a_cap() -> int:
+    """The most that a key's calls had spent and held at one time, microcredits."""
+    spent = {call.pk: call.spent for call in Call.objects.all()}
+    changes = [(hold.created, hold.amount) for hold in begun()]
+    changes += [(h.ended, spent[h.pk] - h.amount) for h in begun() if h.ended]
+    return max(itertools.accumulate(change for _, change in sorted(changes)))
+
+
+@pytest.mark.parametrize("guard", [True, False], ids=["guarded", "control"])
+def test_two_hundred_at_once_by_a_key_with_a_cap(
+    farebox: Farebox, fake: FakeProviders, rider: Rider, guard: bool
+) -> None:
+    one = microcredits("gpt-4o-mini", input=WORST - 100, output=100)
+    cap = 5 * one + one // 2
+    capped = accounts.issue_key(user=rider.user, name="capped", monthly_cap=cap)
+    fake.script(Behaviour(plain_delay=1, usage=Usage(input=100, output=10)))
+    with nullcontext() if guard else begins_unlocked():
+        statuses = ask_at_once(farebox, capped.secret)
+
+    assert set(statuses) == {200, 402}
+    assert statuses[200] == len(begun()) == rider.month()[0]
+    assert (most_of_a_cap() > cap) is not guard
+    if guard:
+        assert statuses[200] >= 5
+
+
+@pytest.mark.parametrize("guard", [True, False], ids=["guarded", "control"])
+def test_two_hundred_at_once_for_what_the_plan_leaves_out(
+    farebox: Farebox, fake: FakeProviders, clean_books: bool, guard: bool
+) -> None:
+    """Other models, and longer answers; the control is a plan without either limit."""
+    limits: dict[str, Any] = {"allowed_models": ["gpt-4o-mini"], "max_output_tokens": 100}
+    Plan.objects.create(slug="small", name="Small", **limits if guard else {})
+    rider = make_rider(plan="small")
+    asks: list[dict[str, Any]] = [
+        {"max_tokens": 100}, {}, {"max_tokens": 101}, {"model": "gpt-4o", "max_tokens": 100},
+    ]  # fmt: skip
+    statuses = ask_at_once(farebox, rider.secret, *asks)
+
+    each = CALLERS // len(asks)
+    expected = {200: 2 * each, 400: each, 403: each} if guard else {200: CALLERS}
+    assert statuses == expected
+    bodies = [served.json for served in fake.requests]
+    assert len(bodies) == len(begun()) == expected[200]
+    bounds = {body.get("max_tokens") or body.get("max_completion_tokens") for body in bodies}
+    models = {body["model"] for body in bodies}
+    assert (bounds == {100}) is guard
+    assert (models == {"gpt-4o-mini"}) is guard
 
 
 def test_leases_end_by_themselves(

@@ -1,6 +1,7 @@
 """Parsing a request: its worst case in money, and the body that goes to the provider."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from common.errors import BadInput, ModelNotFound
 from proxy.protocols import CHAT, MESSAGES, Protocol
 from proxy.request import Request, parse
-from usage.catalog import Catalog, PricedModel
+from usage.catalog import Catalog, PricedModel, Route
 from usage.prices import Rates
 
 MILLION = 10**6
@@ -63,7 +64,16 @@ def test_without_a_limit_the_models_own_holds_and_a_clamp_is_sent() -> None:
     request = read(CHAT)
     assert (request.worst.exact, request.worst.output_tokens) == (False, 16_000)
     assert sent(request, 300)["max_completion_tokens"] == 300
-    assert "max_completion_tokens" not in sent(read(CHAT), 16_000)
+    assert sent(read(CHAT), 16_000)["max_completion_tokens"] == 16_000
+
+
+def test_a_bound_that_staff_have_set_is_sent_and_a_models_own_is_not() -> None:
+    for most, named in ((16_384, None), (500, 500)):
+        gpt = Catalog([replace(MINI, name="gpt-4o", max_output_tokens=most)])
+        asked = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]})
+        request = parse(CHAT, asked.encode(), gpt)
+        assert request.worst.output_tokens == most
+        assert sent(request, most).get("max_completion_tokens") == named
 
 
 def test_a_null_limit_is_none() -> None:
@@ -121,6 +131,7 @@ def test_what_was_parsed_is_what_is_sent() -> None:
     )
     assert json.loads(parse(CHAT, raw, CATALOG).encode(16_000)) == {
         "model": "mini", "messages": [{"role": "user", "content": "ü"}], "x": 100.0,
+        "max_completion_tokens": 16_000,
     }  # fmt: skip
 
 
@@ -164,3 +175,32 @@ def test_any_json_is_a_request_or_bad_input(protocol: Protocol, changes: dict[st
 def test_any_bytes_are_bad_input(raw: bytes) -> None:
     with pytest.raises(BadInput):
         parse(CHAT, raw, CATALOG)
+
+
+IMAGE: Any = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+
+
+def test_more_media_than_are_taken_are_refused_by_name(settings: Any) -> None:
+    settings.MAX_MEDIA_PARTS = 3
+    for count in (3, 4):
+        asked = {"messages": [{"role": "user", "content": [IMAGE] * count}]}
+        if count == 3:
+            assert read(CHAT, **asked).has_media
+        else:
+            with pytest.raises(BadInput, match="at most 3 images") as raised:
+                read(CHAT, **asked)
+            assert raised.value.param == "messages"
+
+
+def test_an_image_is_held_by_its_models_rule_where_openai_alone_answers() -> None:
+    gpt = replace(MINI, name="gpt-4o")
+    asked = json.dumps(
+        {"model": "gpt-4o", "messages": [{"role": "user", "content": [IMAGE]}]}
+    ).encode()
+
+    def held(*routes: Route) -> int:
+        return parse(CHAT, asked, Catalog([replace(gpt, routes=routes)])).worst.input_tokens
+
+    assert held() == held(Route("openai")) < 3_000
+    for elsewhere in (Route("openrouter"), Route("openai", "gpt-4o-mini")):
+        assert held(Route("openai"), elsewhere) > 48_000

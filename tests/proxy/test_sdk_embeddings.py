@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from tests.fakes.providers import Behaviour, FakeProviders, Usage
-from tests.proxy.riders import Rider, make_rider
+from tests.proxy.riders import Rider
 from tests.proxy.server import Farebox
 from tests.proxy.test_sdk_openai import assert_paid
 from usage.models import Call
@@ -94,26 +94,3 @@ def test_what_can_not_be_embedded_is_refused_by_name(
         assert raised.value.param == param, more
     assert fake.requests == []
     rider.assert_untouched()
-
-
-def test_errors_raise_their_exceptions(
-    farebox: Farebox, sdk: OpenAI, fake: FakeProviders, rider: Rider
-) -> None:
-    for status, error in (
-        (400, openai.BadRequestError),
-        (429, openai.RateLimitError),
-        (500, openai.InternalServerError),
-    ):
-        fake.once(Behaviour(status=status))
-        with pytest.raises(error):
-            sdk.embeddings.create(model=SMALL, input="Hello")
-    assert rider.spent == 0
-    with pytest.raises(openai.NotFoundError):
-        sdk.embeddings.create(model="nothing-9", input="Hello")
-    poor = make_rider("poor@example.com", credits=1)
-    with (
-        OpenAI(base_url=f"{farebox.url}/v1", api_key=poor.secret) as other,
-        pytest.raises(openai.APIStatusError) as raised,
-    ):
-        other.embeddings.create(model=SMALL, input="Hello " * 100)
-    assert raised.value.status_code == 402

@@ -1,4 +1,5 @@
-"""Which errors the official SDKs raise, how often they try; trying again never bills twice."""
+"""How often the official SDKs try, and what they don't try again. All statuses they can meet:
+``test_sdk_statuses``; what they try again: ``test_sdk_retries``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,15 +8,13 @@ import anthropic
 import openai
 import pytest
 
-from tests.fakes.providers import Behaviour, FakeProviders, Fault, Usage
-from tests.proxy.by_hand import microcredits
+from tests.fakes.providers import Behaviour, FakeProviders, Fault
 from tests.proxy.riders import CREDIT, Rider, make_rider
 from tests.proxy.server import Farebox
 from usage.models import Call
 
 pytestmark = pytest.mark.xdist_group("proxy-sdks")
 HELLO: Any = [{"role": "user", "content": "Hello"}]
-OK = Behaviour(usage=Usage(input=100, output=10))
 
 
 def ask_openai(farebox: Farebox, key: str, model: str = "gpt-4o-mini", **more: Any) -> str:
@@ -68,38 +67,6 @@ def test_no_money_is_no_reason_to_try_again(
         ask(farebox, poor.secret)
     assert raised.value.status_code == 402
     assert fake.requests == []
-
-
-@each
-@STREAM
-@pytest.mark.parametrize(
-    "hiccup",
-    [
-        Behaviour(status=500),
-        Behaviour(status=502, html=True),
-        Behaviour(status=503, retry_after="1"),
-        Behaviour(status=429, retry_after="1"),
-        Behaviour(status=529, retry_after="1"),
-    ],
-    ids=["500", "502", "503", "429", "529"],
-)
-def test_a_retry_after_a_hiccup_is_billed_once(
-    farebox: Farebox,
-    fake: FakeProviders,
-    rider: Rider,
-    ask: Ask,
-    sdk: Any,
-    model: str,
-    stream: bool,
-    hiccup: Behaviour,
-) -> None:
-    fake.once(hiccup, OK)
-    assert ask(farebox, rider.secret, stream=stream) == "word " * 5
-    assert len(fake.requests) == 2
-    price = microcredits(model, input=100, output=10)
-    assert [call.status for call in rider.calls()] == [Call.Status.FAILED, Call.Status.COMPLETED]
-    assert rider.spent == price
-    assert rider.month() == (1, 100, 10, price)
 
 
 @each

@@ -77,13 +77,14 @@ def test_cached_tokens_cost_their_own_price(
     sdk: OpenAI, fake: FakeProviders, rider: Rider, stream: bool
 ) -> None:
     # OpenAI counts the cached tokens among the prompt's: 700 + 3,000.
-    fake.script(Behaviour(usage=Usage(input=700, cached=3_000, output=11)))
+    fake.script(Behaviour(usage=Usage(input=700, cached=3_000, output=11, reasoning=4)))
     answer = sdk.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=stream)
     if stream:
         list(answer)
     price = microcredits("gpt-4o-mini", input=700, cached=3_000, output=11)
     call = assert_paid(rider, price, 3_700, 11)
     assert (call.cached_tokens, call.cache_write_tokens) == (3_000, 0)
+    assert call.reasoning_tokens == 4
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])

@@ -25,7 +25,9 @@ def ids(response):
 
 
 def test_a_row_is_a_receipt(api, user):
-    call = written(user, started=NOON, held=2_000_000, spent=750_001, estimated=True)
+    call = written(
+        user, started=NOON, held=2_000_000, spent=750_001, estimated=True, reasoning_tokens=30
+    )
     assert api.get("/api/calls").json() == {
         "next": None,
         "previous": None,
@@ -42,6 +44,7 @@ def test_a_row_is_a_receipt(api, user):
                 "input_tokens": 100,
                 "cached_tokens": 20,
                 "output_tokens": 50,
+                "reasoning_tokens": 30,
                 "started": "2026-11-20T12:00:00Z",
                 "finished": "2026-11-20T12:00:02Z",
             }

@@ -31,7 +31,7 @@ def call(wallet, fund, api_key):
 
 
 def test_a_call_is_paid_recorded_and_counted(user, wallet, api_key, call):
-    finished = finish(call, 42)
+    finished = finish(call, 42, usage=TOKENS | {"reasoning": 15})
 
     assert vars(finished) == {"spent": 42, "returned": 8, "written_off": 0, "repeated": False}
     assert balance(wallet) == (958, 0, 0)
@@ -47,10 +47,16 @@ def test_a_call_is_paid_recorded_and_counted(user, wallet, api_key, call):
         "provider": "p", "protocol": "openai", "price_id": None, "status": "completed",
         "streamed": True, "by_quota": False, "held": 50, "spent": 42, "written_off": 0,
         "cost": 7, "estimated": False, "input_tokens": 10, "cached_tokens": 4,
-        "cache_write_tokens": 0, "cache_write_1h_tokens": 0, "output_tokens": 20, "error": "",
-        "first_event_ms": 12, "started": hold.created,
+        "cache_write_tokens": 0, "cache_write_1h_tokens": 0, "output_tokens": 20,
+        "reasoning_tokens": 15, "error": "", "first_event_ms": 12, "started": hold.created,
     }  # fmt: skip
     assert months(user) == [(1, 10, 20, 42)]
+
+
+def test_a_process_of_the_version_before_tells_no_reasoning(call):
+    finish(call, 42, usage=TOKENS)
+
+    assert Call.objects.get().reasoning_tokens == 0
 
 
 def test_a_second_finish_answers_the_first(wallet, call):
@@ -201,7 +207,9 @@ def test_the_verbs_say_the_same(user, wallet, fund):
         requests_per_minute=20, ahead=3_000_000, open_calls=4, open_now=1, tokens_per_minute=None,
         tokens_left=None,
     )  # fmt: skip
-    assert begun == calls.Begun(held=50, output_tokens=20, available=50, limits=left)
+    assert begun == calls.Begun(
+        held=50, output_tokens=20, available=50, limits=left, user=user.pk
+    )  # fmt: skip
     assert calls.checkpoint(calls={call: {"charge": 3}}, lease=LEASE) == 1
     ended: dict[str, Any] = {"call": call, "charge": 42, "cost": 1, "usage": Usage(**TOKENS)}
     ended |= {"status": "completed", "estimated": False}

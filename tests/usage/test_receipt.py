@@ -26,6 +26,7 @@ def test_open_and_then_ended(api, user, wallet, fund):
         "input_tokens": 0,
         "cached_tokens": 0,
         "output_tokens": 0,
+        "reasoning_tokens": 0,
         "finished": None,
     }
     finish(call, charge=12_345)

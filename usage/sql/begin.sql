@@ -14,7 +14,8 @@
 -- a key no more is done. earlier is the call that has the key: of the refusals for it, and of an
 -- attempt that is made again under its own id because its answer was lost.
 --
--- limits is what usage__limits says, where the plan has any.
+-- limits is what usage__limits says, where the plan has any. detail of an outcome that is ok is the
+-- id of the user.
 
 -- What the answer tells of a plan's limits: requests a minute, and by how many microseconds they
 -- are ahead of an even pace; open calls, and how many there are; tokens a minute, and how many are
@@ -147,6 +148,7 @@ BEGIN
                 WHEN r.state <> 'open' THEN 'completed'
                 WHEN r.call <> p_call THEN 'in_progress'
                 ELSE 'ok' END;
+            detail := u.id;
             held := r.amount;
             output_tokens := r.output_tokens;
             RETURN;
@@ -297,4 +299,5 @@ BEGIN
     limits := usage__limits(p.requests_per_minute, v_tat - v_now, p.open_calls,
         v_open + 1, p.tokens_per_minute, v_left);
     outcome := 'ok';
+    detail := u.id;
 END $$;

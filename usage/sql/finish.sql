@@ -101,10 +101,10 @@ END $$;
 
 -- p_provider is who answered, where that is not the one that begin expected.
 -- p_charge is what the call costs the user, p_cost what it costs the operator (microcredits).
--- p_usage: {"input", "cached", "cache_write", "cache_write_1h", "output"}, tokens; input counts
--- the cached ones too, and what is missing is none. Called again for an ended call it answers the first result, but for a
--- swept one, whose usage it sets right. crossed: this has made the wallet low (ledger__low);
--- NULL is no.
+-- p_usage: {"input", "cached", "cache_write", "cache_write_1h", "output", "reasoning"}, tokens;
+-- input counts the cached ones too, output those of reasoning, and what is missing is none. Called
+-- again for an ended call it answers the first result, but for a swept one, whose usage it sets
+-- right. crossed: this has made the wallet low (ledger__low); NULL is no.
 CREATE OR REPLACE FUNCTION usage_finish(
     p_call uuid, p_status text, p_charge bigint, p_cost bigint, p_usage jsonb,
     p_estimated boolean, p_error text, p_first_event_ms int, p_provider text DEFAULT NULL,
@@ -120,7 +120,8 @@ DECLARE
     v_charge bigint;
     v_user bigint;
     v_key uuid;
-    u jsonb := '{"input": 0, "cached": 0, "cache_write": 0, "cache_write_1h": 0, "output": 0}';
+    u jsonb := '{"input": 0, "cached": 0, "cache_write": 0, "cache_write_1h": 0, "output": 0,
+        "reasoning": 0}';
     v_before usage_call;
 BEGIN
     SELECT * INTO h FROM ledger_hold WHERE id = p_call FOR UPDATE;
@@ -158,8 +159,8 @@ BEGIN
         INSERT INTO usage_call (
             id, user_id, api_key_id, model, provider, protocol, price_id, status, streamed,
             by_quota, held, spent, written_off, cost, estimated, input_tokens, cached_tokens,
-            cache_write_tokens, cache_write_1h_tokens, output_tokens, error, first_event_ms,
-            started, finished)
+            cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, error,
+            first_event_ms, started, finished)
         VALUES (
             h.id, v_user, v_key, m ->> 'model', coalesce(p_provider, m ->> 'provider'),
             m ->> 'protocol',
@@ -167,6 +168,7 @@ BEGIN
             h.amount, c.spent, c.written_off, coalesce(p_cost, 0), p_estimated,
             (u ->> 'input')::bigint, (u ->> 'cached')::bigint, (u ->> 'cache_write')::bigint,
             (u ->> 'cache_write_1h')::bigint, (u ->> 'output')::bigint,
+            (u ->> 'reasoning')::bigint,
             left(coalesce(p_error, ''), 200), p_first_event_ms, h.created, clock_timestamp());
         IF v_user IS NOT NULL THEN
             PERFORM usage__count(

@@ -1,0 +1,255 @@
+"""Clients that send, or read, as slowly as they can: they are let go, and slow nobody down."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from common.errors import Unavailable
+from ledger.reconcile import reconcile
+from proxy.responses import read_body, waiting
+from tests.proxy.crowd import ask, asking
+from tests.proxy.dialects import ANTHROPIC, OPENAI
+from tests.proxy.riders import Rider
+from tests.proxy.server import ROOT, Farebox, wait_for
+from tests.proxy.wire import Wire, request
+from usage.models import Call
+
+pytestmark = pytest.mark.xdist_group("proxy-crowds")
+MEGABYTE = 2**20
+HEAD_SECONDS, BODY_SECONDS = 3, 1  # the server's
+
+
+def test_a_head_that_does_not_come_in_time_is_refused(farebox: Farebox) -> None:
+    head = request(ANTHROPIC, "fb_any", b"")[:-10]
+    with Wire(farebox) as wire, Wire(farebox) as silent, Wire(farebox) as again:
+        wire.send(head)
+        again.send(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert again.read_answer()[0] == 401
+        again.send(head)  # a connection that has served is no better
+        for one in (wire, again):
+            status, headers, body = one.read_answer()
+            assert status == 400
+            assert b"headers did not arrive in time" in body
+            assert headers["request-id"]
+            assert one.is_closed_by_server(2)
+        assert silent.is_closed_by_server(2), "and who says nothing is not kept either"
+
+
+def test_a_head_that_drips_is_refused_all_the_same(farebox: Farebox) -> None:
+    with Wire(farebox) as wire:
+        wire.send(b"POST /v1/chat/completions HTTP/1.1\r\nx-more: ")
+        wire.socket.settimeout(0.1)
+        began = time.monotonic()
+        while b"\r\n\r\n" not in wire.got:
+            try:
+                wire.send(b"x")
+                wire.got += wire.socket.recv(4096)
+            except TimeoutError:
+                assert time.monotonic() - began < 2 * HEAD_SECONDS
+        assert wire.got.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("part", [b"x", b"x: y\r\n"], ids=["one header", "very many"])
+def test_a_head_without_an_end_is_refused(farebox: Farebox, part: bytes) -> None:
+    with Wire(farebox) as wire:
+        wire.send(b"POST /v1/chat/completions HTTP/1.1\r\nx-more: y\r\nx-long: ")
+        try:
+            for _ in range(200):
+                wire.send(part * (8_192 // len(part)))
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = wire.read_all()
+        assert not answer or answer.startswith(b"HTTP/1.1 413 ")  # a reset may overtake it
+        assert wire.is_closed_by_server(1)
+
+
+def test_what_is_left_of_an_answered_request_is_not_waited_for_without_end(
+    farebox: Farebox,
+) -> None:
+    data = request(OPENAI, "not a key", b"x" * 100, path="/v1/nothing")
+    with Wire(farebox) as wire:
+        wire.send(data[:-50])
+        assert wire.read_answer()[0] == 404
+        began = time.monotonic()
+        closed = False
+        while not closed:
+            try:
+                wire.send(b"x")
+                closed = wire.is_closed_by_server(0.25)
+            except (BrokenPipeError, ConnectionResetError):
+                closed = True
+            assert time.monotonic() - began < 2 * HEAD_SECONDS
+
+
+class Slow:
+    """A body whose parts come when the test says so."""
+
+    def __init__(self) -> None:
+        self._parts: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self.read = asyncio.ensure_future(read_body(self._parts.get, {}))
+
+    async def sends(self, size: int, *, more: bool = True) -> None:
+        self._parts.put_nowait({"type": "http.request", "body": b"x" * size, "more_body": more})
+        for _ in range(5):  # turns of the loop, in which it is taken
+            await asyncio.sleep(0)
+
+
+def test_bodies_that_are_not_whole_share_a_bound(settings: Any) -> None:
+    settings.MAX_WAITING_BYTES = 3 * MEGABYTE
+
+    async def share() -> None:
+        first, second, third, small = Slow(), Slow(), Slow(), Slow()
+        await first.sends(2 * MEGABYTE)
+        await second.sends(MEGABYTE)
+        await third.sends(MEGABYTE)
+        with pytest.raises(Unavailable) as refused:
+            await third.read
+        assert refused.value.retry_after
+        await small.sends(60_000)
+        await small.sends(10, more=False)
+        assert len(await small.read) == 60_010, "small ones pass, whatever is waited for"
+        await first.sends(5, more=False)
+        assert len(await first.read) == 2 * MEGABYTE + 5
+        fourth = Slow()
+        await fourth.sends(MEGABYTE)
+        second.read.cancel()
+        await fourth.sends(0, more=False)
+        assert len(await fourth.read) == MEGABYTE, "there is room again"
+
+    before = waiting.bytes
+    asyncio.run(share())
+    assert waiting.bytes == before, "nothing is counted twice, or for ever"
+
+
+# The crowd: 500 senders, half of whose heads and half of whose bodies drip, and 200 who read not.
+# What the readers are sent is more than all buffers on its way hold.
+SENDERS, READERS, GOOD, ROUNDS = 500, 200, 50, 2
+GAP = 0.02
+LITTLE, MUCH = "events=10 delay_ms=20", "events=100 delay_ms=5 size=16000"
+
+
+@contextmanager
+def crowd(farebox: Farebox, rider: Rider) -> Iterator[list[socket.socket]]:
+    heads = request(OPENAI, rider.secret, b"")[:-2]
+    bodies = asking(OPENAI, rider.secret, size=4_000)[:-3_000]
+    stalled = asking(ANTHROPIC, rider.secret, words=MUCH)
+    sockets = []
+    try:
+        for number in range(SENDERS + READERS):
+            sock = socket.socket()
+            if number >= SENDERS:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            sock.connect(("127.0.0.1", farebox.port))
+            sock.setblocking(False)
+            data = stalled if number >= SENDERS else (heads, bodies)[number % 2]
+            sock.send(data)
+            sockets.append(sock)
+            if number >= SENDERS:
+                time.sleep(0.01)  # a burst of them would wait for the database, and be told so
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+async def _drip(sockets: list[socket.socket]) -> None:
+    """A byte now and then, from all who are still let."""
+    while True:
+        for number, sock in enumerate(sockets):
+            try:
+                sock.send(b"x" if number % 2 else b"h")
+            except OSError:
+                pass  # it was let go
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.5)
+
+
+async def _good(farebox: Farebox, rider: Rider, dripping: list[socket.socket]) -> list[float]:
+    """Seconds to the first byte of good streams, one begun after the other, beside the others."""
+    doors = asyncio.Semaphore(GOOD)
+    data = asking(OPENAI, rider.secret, words=LITTLE)
+    others = asyncio.ensure_future(_drip(dripping)) if dripping else None
+    streams = []
+    for _ in range(GOOD * ROUNDS):
+        streams.append(asyncio.ensure_future(ask(farebox.port, data, doors)))
+        await asyncio.sleep(GAP)
+    seen = await asyncio.gather(*streams)
+    if others is not None:
+        others.cancel()
+    assert all(one.status == 200 and one.whole for one in seen)
+    return sorted(one.first for one in seen)
+
+
+def p99(times: list[float]) -> float:
+    return times[-(-len(times) * 99 // 100) - 1]
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    """The fake providers as a process, so that the clients here are measured and not they."""
+    argv = [sys.executable, "-m", "tests.fakes.providers", "--port", "0"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[-1]
+        process.terminate()
+
+
+def test_good_streams_do_not_feel_the_slow_ones(
+    own_farebox: Callable[..., Farebox], provider: str, rider: Rider
+) -> None:
+    """The readers may stall for longer here than all of this lasts."""
+    farebox = own_farebox(
+        CLIENT_STALL_SECONDS="30",
+        OPENAI_BASE_URL=f"{provider}/v1",
+        ANTHROPIC_BASE_URL=provider,
+    )
+
+    def all_stalled() -> bool:
+        """Whether the provider has told all, most of it to buffers on the way, and no call ends."""
+        bill = httpx.get(f"{provider}/_fake/bill").json()
+        return bill["requests"] == wanted and not bill["open"] and rider.open_holds() == READERS
+
+    wanted = READERS + 2 * GOOD * ROUNDS
+    process = psutil.Process(farebox.pid)
+    asyncio.run(_good(farebox, rider, []))  # warms up
+    alone = asyncio.run(_good(farebox, rider, []))
+    before = process.memory_info().rss
+    with crowd(farebox, rider) as sockets:
+        wait_for(all_stalled, 25, "every reader is stalled")
+        beside = asyncio.run(_good(farebox, rider, sockets[:SENDERS]))
+        still, most = rider.open_holds(), process.memory_info().rss
+        wait_for(lambda: all(map(_is_let_go, sockets[:SENDERS])), 30, "the senders were let go")
+    print(
+        f"first byte, p99: {1000 * p99(alone):.0f} ms alone, {1000 * p99(beside):.0f} ms beside; "
+        f"memory {before / MEGABYTE:.0f} MB, then {most / MEGABYTE:.0f} MB"
+    )
+    assert still == READERS, "they were there all the time"
+    assert p99(beside) - p99(alone) < 0.25
+    assert most - before < READERS * MEGABYTE, "two reads of the loop are held for each, at most"
+    slow = Call.objects.filter(model=ANTHROPIC.model)
+    wait_for(lambda: slow.count() == READERS)
+    assert set(slow.values_list("status", flat=True)) == {Call.Status.CANCELED}
+    assert Call.objects.count() == READERS + 3 * GOOD * ROUNDS, "no slow sender has begun a call"
+    assert reconcile().violations == []
+
+
+def _is_let_go(sock: socket.socket) -> bool:
+    """Whether the server has closed, once all that it sent is read."""
+    try:
+        while True:
+            if not sock.recv(65_536):
+                return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
