@@ -18,6 +18,10 @@ _IDLE_SECONDS = 30.0
 _LOOKED_UP_SECONDS = 10.0
 # How long an address has for itself before the next one is tried beside it (RFC 8305).
 _HEAD_START = 0.25
+# What the kernel may keep of an answer that is not read (Linux takes twice that, its own needs
+# included): by itself it lets this grow to megabytes for each stalled client. It is enough for two
+# megabytes a second from another continent.
+_RECEIVE_BYTES = 256 * 1024
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -43,6 +47,18 @@ def origin_of(base_url: str) -> tuple[Origin, bytes]:
     told = host if port == _PORTS[parts.scheme] else f"{host}:{port}"
     origin = Origin(parts.scheme == "https", parts.hostname, port, told.encode("ascii"))
     return origin, parts.path.rstrip("/").encode("ascii")
+
+
+def _make_socket(found: aiohappyeyeballs.AddrInfoType) -> socket.socket:
+    """The size of its buffer is told before it connects, when the window's scale is agreed on."""
+    family, kind, protocol, _, _ = found
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 class Connections:
@@ -82,7 +98,7 @@ class Connections:
         loop = asyncio.get_running_loop()
         found = await self._look_up(loop, origin.host, origin.port)
         opened = await aiohappyeyeballs.start_connection(
-            found, happy_eyeballs_delay=_HEAD_START, loop=loop
+            found, happy_eyeballs_delay=_HEAD_START, loop=loop, socket_factory=_make_socket
         )
 
         connection = Connection(loop, lambda it: self._keep(origin, it), self._all.discard)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable
@@ -36,11 +37,14 @@ def sized(body: bytes, head: bytes = OK) -> bytes:
 @dataclass
 class Peer:
     """Answers each request with the next of ``answers``, in pieces of ``size`` bytes; the second
-    of each tells whether the connection is closed behind it. If it ``holds``, a body waits."""
+    of each tells whether the connection is closed behind it. If it ``holds``, a body waits.
+    ``room``: of its own send buffer, where that matters; ``taken``: bytes it was rid of."""
 
     answers: list[tuple[bytes, bool]]
     size: int = 100_000
     holds: bool = False
+    room: int = 0
+    taken: int = 0
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,6 +57,10 @@ class Peer:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
+        if self.room:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.room)
+            writer.transport.set_write_buffer_limits(high=0)
         try:
             while self.answers:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -66,6 +74,7 @@ class Peer:
                 for start in range(0, len(raw), self.size):
                     writer.write(raw[start : start + self.size])
                     await writer.drain()
+                    self.taken += self.size
                     await asyncio.sleep(0)  # the loop is the client's too
                 if closes:
                     break
@@ -84,9 +93,10 @@ async def peer(
     closes: bool = False,
     size: int = 100_000,
     holds: bool = False,
+    room: int = 0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Peer]:
-    one = Peer([(answer, closes) for answer in answers], size, holds)
+    one = Peer([(answer, closes) for answer in answers], size, holds, room)
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
     one.port = server.sockets[0].getsockname()[1]
     async with asyncio.timeout(20), server:
@@ -256,10 +266,15 @@ async def test_an_unknown_compression_is_refused() -> None:
 
 
 async def test_while_nobody_reads_the_provider_is_not_read_from() -> None:
-    much = 30_000_000
-    async with peer(sized(bytes(much))) as server, client() as upstream:
+    """Neither by us nor, beyond the buffer of one connection, by the kernel in our name."""
+    much, room = 30_000_000, 64 * 1024  # the provider's own buffer is small here
+    async with peer(sized(bytes(much)), room=room) as server, client() as upstream:
         answer = await ask(upstream, server.port)
-        await asyncio.sleep(0.3)  # in which all of it would come
+        before = -1
+        while server.taken > before:  # in which all of it would come
+            before = server.taken
+            await asyncio.sleep(0.3)
+        assert server.taken < 1_000_000, "what the provider was rid of"
         held = len(answer.rest())
         assert 0 < held < 1_000_000
         while part := await answer.read():
