@@ -49,13 +49,15 @@ def add_model(name: str, routes: Sequence[tuple[str, str]]) -> AIModel:
 
 @contextmanager
 def put_back() -> Iterator[None]:
-    """Whatever is added within is gone after it."""
+    """Whatever is added within is gone after it, however it ends."""
     before = {table: set(table.objects.values_list("pk", flat=True)) for table in _TABLES}
-    yield
-    for table in _TABLES:
-        # Calls keep naming their price, as far as Django knows; the books are emptied elsewhere.
-        new = table.objects.exclude(pk__in=before[table])
-        new._raw_delete(new.db)
+    try:
+        yield
+    finally:
+        for table in _TABLES:
+            # Calls keep naming their price, as far as Django knows; the books are emptied elsewhere.
+            new = table.objects.exclude(pk__in=before[table])
+            new._raw_delete(new.db)
 
 
 _TABLES: tuple[Any, ...] = (ModelRoute, ProviderKey, Price, AIModel, Provider)

@@ -1,7 +1,13 @@
 """A way to a port that can be shut, so that nobody is there, or blocked, so that nobody answers."""
 
 import asyncio
+import ctypes
 import socket
+import struct
+
+# Linux's number for it, which ``socket`` does not name, and the filter that drops all there is.
+_SO_ATTACH_FILTER = 26
+_DROP = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class Gate:
@@ -14,13 +20,20 @@ class Gate:
         self._target = target
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._blocking: list[socket.socket] = []
+        self._blocking: socket.socket | None = None
         self.port = 0
 
+    async def drained(self) -> None:
+        """Wait, once it is shut or blocked, until nothing is under way through it."""
+        for _ in range(10):  # turns of the loop, in which who was accepted is served
+            await asyncio.sleep(0)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def open(self) -> None:
-        for one in self._blocking:
-            one.close()
-        self._blocking = []
+        if self._blocking is not None:
+            self._blocking.close()
+            self._blocking = None
         self._server = await asyncio.start_server(
             self._serve, "127.0.0.1", self.port, reuse_address=True
         )
@@ -33,24 +46,21 @@ class Gate:
             self._server = None
 
     def block(self) -> None:
-        """Who connects waits in vain: the queue of a listener that accepts nobody is full."""
+        """Who connects waits in vain: what comes to the listener is dropped, from the first on."""
         self.shut()
-        listener = socket.socket()
+        listener = self._blocking = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        code = ctypes.create_string_buffer(_DROP)
+        program = struct.pack("HP", 1, ctypes.addressof(code))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
         listener.bind(("127.0.0.1", self.port))
-        listener.listen(0)
-        self._blocking = [listener]
-        for _ in range(4):
-            filler = socket.socket()
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
-            self._blocking.append(filler)
+        listener.listen()
 
     async def close(self) -> None:
         """Shut it, and cut what is under way."""
         self.shut()
-        for one in self._blocking:
-            one.close()
+        if self._blocking is not None:
+            self._blocking.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -13,36 +13,39 @@ import httpx
 import pytest
 from django.db import connection
 
+import usage.sweep
 from accounts import verbs as accounts
 from billing.models import Plan
 from ledger.models import Hold
 from tests.fakes.providers import Behaviour, FakeProviders, Usage
 from tests.proxy.by_hand import microcredits
+from tests.proxy.crowd import ask
 from tests.proxy.dialects import OPENAI
 from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox
+from tests.proxy.wire import request
 from tests.usage.unlocked import begins_unlocked
 from usage.models import Call
 
 pytestmark = pytest.mark.xdist_group("proxy-limits")
 
 CALLERS = 200
+ALONE = {"connection": "close"}  # each caller has a connection of their own
 # What a call of these can use at most: 100 tokens out, the request's bytes and its frame in.
 WORST = len(json.dumps(OPENAI.body(max_tokens=100), separators=(",", ":"))) + 1_000 + 100
 
 
 def ask_at_once(farebox: Farebox, key: str, *asked: dict[str, Any]) -> collections.Counter[int]:
     """How often each status came; the callers ask for one of ``asked`` in turn."""
-    bodies = [json.dumps(OPENAI.body(**one)).encode() for one in asked or ({"max_tokens": 100},)]
+    datas = [
+        request(OPENAI, key, json.dumps(OPENAI.body(**one)).encode(), headers=ALONE)
+        for one in asked or ({"max_tokens": 100},)
+    ]
 
     async def ask_all() -> list[int]:
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
-            answers = [
-                client.post(farebox.url + OPENAI.path, content=body, headers=OPENAI.headers(key))
-                for body in itertools.islice(itertools.cycle(bodies), CALLERS)
-            ]
-            return [answer.status_code for answer in await asyncio.gather(*answers)]
+        doors = asyncio.Semaphore(CALLERS)
+        answers = [ask(farebox.port, datas[n % len(datas)], doors) for n in range(CALLERS)]
+        return [answer.status for answer in await asyncio.gather(*answers)]
 
     return collections.Counter(asyncio.run(ask_all()))
 
@@ -149,24 +152,23 @@ def test_two_hundred_at_once_for_what_the_plan_leaves_out(
 
 
 def test_leases_end_by_themselves(
-    own_farebox: Callable[..., Farebox], fake: FakeProviders, clean_books: bool
+    farebox: Farebox, own_farebox: Callable[..., Farebox], fake: FakeProviders
 ) -> None:
     """The calls of a process that died are in nobody's way when their leases are over."""
     Plan.objects.filter(slug="free").update(open_calls=1, requests_per_minute=None)
     rider = make_rider(plan="free")
     fake.script(Behaviour(events=600, delay=0.05))
-    farebox = own_farebox(HOLD_LEASE_SECONDS="5")
+    dying = own_farebox()
     headers = OPENAI.headers(rider.secret)
     with (
         httpx.Client(trust_env=False) as client,
         client.stream(
-            "POST", farebox.url + OPENAI.path, json=OPENAI.body(stream=True), headers=headers
+            "POST", dying.url + OPENAI.path, json=OPENAI.body(stream=True), headers=headers
         ) as stream,
     ):
         assert stream.status_code == 200
         assert OPENAI.ask(farebox, rider.secret).status == 429
-        farebox.kill9()
-    farebox.restart()
+        dying.kill9()
     fake.script(Behaviour())
     waited = [OPENAI.ask(farebox, rider.secret)]
     while waited[-1].status == 429 and len(waited) < 20:
@@ -175,6 +177,7 @@ def test_leases_end_by_themselves(
         waited.append(OPENAI.ask(farebox, rider.secret))
     assert waited[-1].status == 200
     assert len(waited) <= 2
+    assert usage.sweep.sweep() == 1, "which does not yet end it"
 
 
 def _expire(hold: Hold) -> None:
