@@ -55,7 +55,8 @@ def put_back() -> Iterator[None]:
         yield
     finally:
         for table in _TABLES:
-            # Calls keep naming their price, as far as Django knows; the books are emptied elsewhere.
+            # Calls keep naming their price, as far as Django knows; the books are emptied
+            # elsewhere.
             new = table.objects.exclude(pk__in=before[table])
             new._raw_delete(new.db)
 
