@@ -5,6 +5,7 @@ tokens of input, says words of one token and four bytes each, and is priced by `
 estimate by bytes is exact, so that the two sides must agree to the microcredit.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -61,15 +62,20 @@ def wait_until_listed(farebox: Farebox, rider: Rider, names: Iterable[str]) -> N
     """Until the running server has read the fleet's models: seconds."""
     wanted = {kind.asking(name).model for name in names for kind in KINDS}
 
-    def is_listed() -> bool:
-        key = {"authorization": f"Bearer {rider.secret}"}
-        listed: set[str] = set()
-        for version in ({}, {"anthropic-version": "2023-06-01"}):
-            answer = httpx.get(f"{farebox.url}/v1/models", headers=key | version)
-            listed |= {model["id"] for model in answer.json()["data"]}
-        return wanted <= listed
+    key = {"authorization": f"Bearer {rider.secret}"}
+    versions: tuple[dict[str, str], ...] = ({}, {"anthropic-version": "2023-06-01"})
+    with httpx.Client(base_url=farebox.url, headers=key, trust_env=False) as client:
 
-    wait_for(is_listed, 15, "the server knows the fleet")
+        def is_listed() -> bool:
+            listed: set[str] = set()
+            for version in versions:
+                answer = client.get("/v1/models", headers=version)
+                listed |= {model["id"] for model in answer.json()["data"]}
+            if not wanted <= listed:
+                time.sleep(0.2)  # it reads them every few seconds
+            return wanted <= listed
+
+        wait_for(is_listed, 30, "the server knows the fleet")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ class Cluster:
         self.url = self._postgres.url("farebox")
 
     def start(self) -> None:
-        """Returns once it takes connections."""
+        """Returns once it takes connections; nothing to do where it does already."""
+        if self._process is not None:
+            return
         service = self._service
         self._process = subprocess.Popen(
             leashed(service.argv, service.stop_signal, service.user),

@@ -4,6 +4,8 @@ The server runs on a PostgreSQL of the test's own, which is stopped and started 
 the point here, so the settings are the quick ones of ``server.QUICK``.
 """
 
+import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,18 +15,19 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fakes.providers import Behaviour, FakeProviders, Usage
+from tests.fakes.providers import Behaviour, FakeProviders, Fault, Usage
 from tests.proxy.by_hand import microcredits
 from tests.proxy.cluster import Cluster
 from tests.proxy.dialects import BOTH, OPENAI
-from tests.proxy.riders import make_rider
+from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox, wait_for
+from tests.proxy.wire import Wire
 
 pytestmark = pytest.mark.xdist_group("proxy-slow")
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[Cluster]:
     # Not below pytest's folder, which it closes to other users, the server's among them.
     with TemporaryDirectory(prefix="farebox-cluster-") as home:
         cluster = Cluster(Path(home))
@@ -35,15 +38,35 @@ def cluster() -> Iterator[Cluster]:
             cluster.close()
 
 
+@pytest.fixture(scope="module")
+def copied() -> list[Rider]:
+    """Whom the cluster knows, once it has its copy."""
+    return []
+
+
+@pytest.fixture
+def rider(own_cluster: Cluster, copied: list[Rider], database_url: str, clean_books: bool) -> Rider:
+    """Somebody in the cluster's copy, which is made for the first test and serves all."""
+    if not copied:
+        rider = make_rider()
+        own_cluster.copy(database_url)
+        copied.append(rider)
+    return copied[0]
+
+
+@pytest.fixture
+def cluster(own_cluster: Cluster, rider: Rider) -> Iterator[Cluster]:
+    """It runs, and does so again after a test that has stopped it."""
+    yield own_cluster
+    own_cluster.start()
+
+
 def test_an_outage_from_begin_to_finish(
     cluster: Cluster,
     own_farebox: Callable[..., Farebox],
     fake: FakeProviders,
-    database_url: str,
-    clean_books: bool,
+    rider: Rider,
 ) -> None:
-    rider = make_rider()
-    cluster.copy(database_url)
     farebox = own_farebox(DATABASE_URL=cluster.url)
 
     def state() -> dict[str, Any]:
@@ -98,14 +121,33 @@ def test_a_server_that_starts_while_it_is_away_answers_when_it_is_back(
     cluster: Cluster,
     own_farebox: Callable[..., Farebox],
     fake: FakeProviders,
-    database_url: str,
-    clean_books: bool,
+    rider: Rider,
 ) -> None:
-    rider = make_rider()
-    cluster.copy(database_url)
     cluster.stop()
     farebox = own_farebox(DATABASE_URL=cluster.url)
     OPENAI.assert_refused(OPENAI.ask(farebox, rider.secret), 503)
     assert fake.requests == []
     cluster.start()
     wait_for(lambda: OPENAI.ask(farebox, rider.secret).status == 200, 10, "calls go on")
+
+
+def test_told_to_end_while_it_is_away_it_leaves_calls_to_the_sweep(
+    cluster: Cluster, own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider
+) -> None:
+    farebox = own_farebox(
+        DATABASE_URL=cluster.url, SHUTDOWN_SECONDS="1", UPSTREAM_IDLE_SECONDS="60"
+    )
+    kept = "SELECT count(*) FROM ledger_hold WHERE state = 'open' AND checkpoint IS NOT NULL"
+    fake.script(Behaviour(events=10, fault=Fault.stall(4)))
+    with Wire(farebox) as wire:
+        wire.ask(OPENAI, rider.secret, stream=True)
+        wire.read_until(b"word ")
+        wait_for(lambda: cluster.query(kept) == [(1,)], 10, "what is owed is written down")
+        cluster.stop()
+        began = time.monotonic()
+        assert farebox.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 1 + 15
+        assert b"starting anew" in wire.read_all()
+    assert "left to the sweep" in farebox.log_text()
+    cluster.start()
+    assert cluster.query(kept) == [(1,)]

@@ -1,4 +1,4 @@
-"""Failure table: the process is killed, or told to end; and usage that arrives after the sweep."""
+"""Failure table: the process is killed; and usage that arrives after the sweep."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from ledger.models import Hold
 from ledger.reconcile import reconcile
 from tests.fakes.providers import Behaviour, FakeProviders, Usage
 from tests.proxy.by_hand import microcredits
-from tests.proxy.dialects import ANTHROPIC, BOTH, OPENAI, Reply
+from tests.proxy.dialects import BOTH, OPENAI, Reply
 from tests.proxy.riders import Rider
 from tests.proxy.server import Farebox, wait_for
 from usage import calls
@@ -77,35 +77,6 @@ def _ask_till_the_end(farebox: Farebox, rider: Rider, number: int) -> Reply | ht
         return BOTH[number % 2].ask(farebox, rider.secret, stream=number < 10)
     except httpx.HTTPError as error:
         return error
-
-
-def test_an_orderly_end_lets_streams_end_and_cuts_those_that_do_not(
-    own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider
-) -> None:
-    farebox = own_farebox(UPSTREAM_TOTAL_SECONDS="60")
-    fake.script(Behaviour(events=10, delay=0.1, usage=Usage(input=400)), model=OPENAI.model)
-    fake.script(Behaviour(events=600, delay=0.1, usage=Usage(input=400)), model=ANTHROPIC.model)
-    fake.script(Behaviour(plain_delay=50), model="gpt-4o")
-    with ThreadPoolExecutor(3) as pool:
-        other = OPENAI.body() | {"model": "gpt-4o"}
-        silent = pool.submit(OPENAI.ask, farebox, rider.secret, body=other)
-        short = pool.submit(OPENAI.ask, farebox, rider.secret, stream=True)
-        long = pool.submit(ANTHROPIC.ask, farebox, rider.secret, stream=True)
-        fake.wait_until(lambda: fake.open == 3 and fake.bill().output > 4)
-        assert farebox.sigterm() == 0  # open answers have two seconds here
-        assert short.result().whole
-        assert not long.result().whole
-        assert "starting anew" in ANTHROPIC.last_words(long.result())["message"]
-        OPENAI.assert_refused(silent.result(), 503)
-        assert silent.result().headers["x-should-retry"] == "false"
-    assert rider.open_holds() == 0, "every call was booked before the process ended"
-    by_model = {call.model: call for call in rider.calls()}
-    assert by_model[OPENAI.model].status == Call.Status.COMPLETED
-    assert by_model["gpt-4o"].status == Call.Status.FAILED
-    cut = by_model[ANTHROPIC.model]
-    assert cut.status == Call.Status.INTERRUPTED
-    assert cut.spent == microcredits(cut.model, input=400, output=cut.output_tokens)
-    assert reconcile().violations == []
 
 
 # --- Usage that arrives after the sweep -------------------------------------------------------

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +33,7 @@ PAUSE = 0.2  # between words: a call lasts a second
 STUCK = "gpt-4o"  # a model whose answers stall
 RETRIES = 2  # as often as the official SDKs try again
 # As long as a call, so that most clients are told in time to leave their connection.
-DELAY, SECONDS = 1, 4
+DELAY, SECONDS = 1, 3
 
 
 class Unit:
@@ -126,7 +127,8 @@ def test_a_rolling_restart_under_load(
     fake.script(stall, model=STUCK)
     with units(fake, database_url, tmp_path) as (port, made):
         seen, ended = asyncio.run(_under_load(port, made, rider, fake))
-        codes = [unit.stop() for unit in made]
+        with ThreadPoolExecutor(len(made)) as pool:
+            codes = list(pool.map(Unit.stop, made))
         assert rider.open_holds() == 0
         logs = "".join(unit.log.read_text() for unit in made)
     assert_log_clean(logs, fake)

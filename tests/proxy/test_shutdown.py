@@ -4,20 +4,18 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 
 import usage.sweep
-from tests.fakes.providers import Behaviour, FakeProviders, Fault
-from tests.proxy.books import KINDS, SAID, WORDS, Kind, add_fleet, wait_until_listed
-from tests.proxy.cluster import Cluster
+from ledger.reconcile import reconcile
+from tests.fakes.providers import Behaviour, FakeProviders, Fault, Usage
+from tests.proxy.books import KINDS, SAID, WORDS, Kind, add_fleet
+from tests.proxy.by_hand import microcredits
 from tests.proxy.dialects import ANTHROPIC, BOTH, OPENAI, Dialect
 from tests.proxy.fleet import IN, OUT, put_back
 from tests.proxy.riders import Rider
@@ -26,6 +24,17 @@ from tests.proxy.wire import Wire, read_head, request
 from usage.models import Call
 
 SLOW = Behaviour(events=8, delay=0.5)
+# What is open at the end, and the models that it is asked of.
+SHORT_LONG_SILENT_UNREAD = {
+    "short": Behaviour(events=10, delay=0.1, usage=Usage(input=400)),
+    "long": Behaviour(events=600, delay=0.1, usage=Usage(input=400)),
+    "silent": Behaviour(plain_delay=50),
+    "unread": Behaviour(events=3_000, text="word " * 200),
+}
+ASKED = {
+    "short": OPENAI, "long": ANTHROPIC, "silent": replace(OPENAI, model="gpt-4o"),
+    "unread": replace(OPENAI, model="gpt-4.1-mini"),
+}  # fmt: skip
 
 
 def is_closed(farebox: Farebox) -> bool:
@@ -51,31 +60,39 @@ def opened() -> Iterator[ExitStack]:
 def test_while_it_ends(
     own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider, opened: ExitStack
 ) -> None:
-    """First it tells load balancers and clients to go elsewhere, then it takes nothing new."""
+    """First it tells load balancers and clients to go elsewhere, then it takes nothing new; but
+    what is on a connection that it has taken is answered."""
     farebox = own_farebox(SHUTDOWN_DELAY_SECONDS="2", SHUTDOWN_SECONDS="10")
+    web = opened.enter_context(httpx.Client(base_url=farebox.url, trust_env=False))
     fake.script(SLOW)
     wires = [opened.enter_context(Wire(farebox)) for _ in BOTH]
     for wire, dialect in zip(wires, BOTH, strict=True):
         wire.ask(dialect, rider.secret, stream=True)
         head, _, _ = wire.read_until(b"word ").partition(b"\r\n\r\n")
         assert "connection" not in read_head(head)[1]
+    fake.script(Behaviour(delay=0.05))
+    # Taken before their first request comes: uvicorn by itself would close them, and their clients
+    # would see a reset.
+    early = [opened.enter_context(Wire(farebox)) for _ in range(8)]
     idle = opened.enter_context(Wire(farebox))
     idle.send(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
     assert b"connection:" not in idle.read_until(b"0\r\n\r\n")
-    assert "process" not in httpx.get(f"{farebox.url}/readyz").json()["checks"]
+    assert "process" not in web.get("/readyz").json()["checks"]
 
     os.kill(farebox.pid, signal.SIGTERM)
-    ready = lambda: httpx.get(f"{farebox.url}/readyz")  # noqa: E731
-    wait_for(lambda: ready().status_code == 503, 1.5, "it is not ready")
-    assert ready().json()["checks"] == {"process": "is shutting down"}
-    assert ready().headers["retry-after"] == "5"
-    assert httpx.get(f"{farebox.url}/healthz").status_code == 200
-    fake.once(Behaviour())
+    wait_for(lambda: web.get("/readyz").status_code == 503, 1.5, "it is not ready")
+    ready = web.get("/readyz")
+    assert ready.json()["checks"] == {"process": "is shutting down"}
+    assert ready.headers["retry-after"] == "5"
+    assert web.get("/healthz").status_code == 200
     late = OPENAI.ask(farebox, rider.secret, stream=True)
     assert late.whole, "a call that a load balancer still sends is served"
     assert late.headers["connection"] == "close"
+    _ask_all(early[:4], rider)
 
     wait_for(lambda: is_closed(farebox), 5, "it listens no more")
+    _ask_all(early[4:], rider)
+    _assert_answered(early)
     assert idle.is_closed_by_server(3)
     for wire, dialect in zip(wires, BOTH, strict=True):
         wire.read_until(b"0\r\n\r\n")  # the stream ends in peace
@@ -87,71 +104,77 @@ def test_while_it_ends(
         assert "starting anew" in json.loads(body)["error"]["message"]
         assert wire.is_closed_by_server(3)
     assert farebox.end(None) == 0
-    assert [call.status for call in rider.calls()] == [Call.Status.COMPLETED] * 3
+    calls = len(wires) + 1 + len(early)
+    assert [call.status for call in rider.calls()] == [Call.Status.COMPLETED] * calls
     assert rider.open_holds() == 0
 
 
-def test_what_was_on_its_way_is_answered(
-    own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider, opened: ExitStack
-) -> None:
-    """Connections that were taken before their first request came: uvicorn by itself would close
-    them, and their clients would see a reset."""
-    farebox = own_farebox(SHUTDOWN_SECONDS="5")
-    fake.script(Behaviour(delay=0.05))
-    wires = [opened.enter_context(Wire(farebox)) for _ in range(8)]
-    assert httpx.get(f"{farebox.url}/healthz").status_code == 200  # all of them are taken by now
-    os.kill(farebox.pid, signal.SIGTERM)
+def _ask_all(wires: list[Wire], rider: Rider) -> None:
     for number, wire in enumerate(wires):
-        if number == len(wires) // 2:
-            wait_for(lambda: is_closed(farebox), 5, "it listens no more")
         wire.ask(BOTH[number % 2], rider.secret, stream=True)
+
+
+def _assert_answered(wires: list[Wire]) -> None:
     for wire in wires:
         got = wire.read_all()
         assert b"HTTP/1.1 200" in got
         assert b"connection: close" in got
         assert got.endswith(b"0\r\n\r\n")
-    assert farebox.end(None) == 0
-    assert len(rider.calls()) == len(wires)
-    assert rider.open_holds() == 0
 
 
-def test_who_reads_nothing_does_not_hold_it_up(
-    own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider
+def test_the_bound(
+    own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider, opened: ExitStack
 ) -> None:
-    farebox = own_farebox(SHUTDOWN_SECONDS="1", CLIENT_STALL_SECONDS="60")
-    fake.script(Behaviour(events=3_000, text="word " * 200))
-    with Wire(farebox, receive_buffer=4096) as wire:
-        wire.ask(OPENAI, rider.secret, stream=True)
-        wire.read_until(b"word ")
-        assert farebox.end(signal.SIGTERM) == 0
-    call = rider.only_call()
-    assert (call.status, call.estimated) == (Call.Status.INTERRUPTED, True)
-    assert call.spent > 0
+    """Answers go on for so long, whether anybody reads them or not; what is left is cut."""
+    drain = next(kind for kind in KINDS if kind == Kind(OPENAI, "drain"))
+    drained = {name: drain.asking(name) for name in ("ends", "stalls")}
+    opened.enter_context(put_back())
+    add_fleet(fake, drained)
+    fake.script(replace(SAID, delay=0.1), model=drained["ends"].model)
+    fake.script(replace(SAID, fault=Fault.stall(3)), model=drained["stalls"].model)
+    for name, behaviour in SHORT_LONG_SILENT_UNREAD.items():
+        fake.script(behaviour, model=ASKED[name].model)
+    farebox = own_farebox(
+        SHUTDOWN_SECONDS="3", UPSTREAM_IDLE_SECONDS="60", UPSTREAM_TOTAL_SECONDS="60",
+        UPSTREAM_PLAIN_SECONDS="60", UPSTREAM_FIRST_EVENT_SECONDS="60", CLIENT_STALL_SECONDS="60",
+    )  # fmt: skip
 
+    unread = opened.enter_context(Wire(farebox, receive_buffer=4096))
+    unread.ask(ASKED["unread"], rider.secret, stream=True)
+    unread.read_until(b"word ")
+    silent, long, short = (opened.enter_context(Wire(farebox)) for _ in range(3))
+    silent.ask(ASKED["silent"], rider.secret)
+    long.ask(ASKED["long"], rider.secret, stream=True)
+    long.read_until(b"word ")
+    for dialect in drained.values():
+        with Wire(farebox) as wire:
+            wire.ask(dialect, rider.secret, stream=True)
+            wire.read_until(b"word")
+    short.ask(ASKED["short"], rider.secret, stream=True)
+    short.read_until(b"word ")
+    fake.wait_until(lambda: len(fake.requests) == 6)
+    assert farebox.end(signal.SIGTERM) == 0
 
-def test_answers_without_a_client_are_read_to_their_end_or_to_the_bound(
-    own_farebox: Callable[..., Farebox], fake: FakeProviders, rider: Rider
-) -> None:
-    farebox = own_farebox(SHUTDOWN_SECONDS="4", UPSTREAM_IDLE_SECONDS="60")
-    drained = next(kind for kind in KINDS if kind == Kind(OPENAI, "drain"))
-    with put_back():
-        add_fleet(fake, ["ends", "stalls"])
-        models = {name: drained.asking(name) for name in ("ends", "stalls")}
-        fake.script(replace(SAID, delay=0.2), model=models["ends"].model)
-        fake.script(replace(SAID, fault=Fault.stall(3)), model=models["stalls"].model)
-        wait_until_listed(farebox, rider, models)
-        for dialect in models.values():
-            with Wire(farebox) as wire:
-                wire.ask(dialect, rider.secret, stream=True)
-                wire.read_until(b"word")
-        assert farebox.end(signal.SIGTERM) == 0
-        assert rider.open_holds() == 0
-        told = {call.model: call for call in rider.calls()}
-        ends, stalls = (told[dialect.model] for dialect in models.values())
-        assert (ends.status, ends.estimated) == (Call.Status.CANCELED, False)
-        assert ends.spent == IN * 100 + OUT * WORDS
-        assert (stalls.status, stalls.estimated) == (Call.Status.CANCELED, True)
-        assert stalls.output_tokens == 3
+    assert rider.open_holds() == 0, "every call was booked before the process ended"
+    told = {call.model: call for call in rider.calls()}
+    assert told[ASKED["short"].model].status == Call.Status.COMPLETED
+    assert short.read_all().endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert b"starting anew" in long.read_all()
+    cut = told[ASKED["long"].model]
+    assert cut.status == Call.Status.INTERRUPTED
+    assert cut.spent == microcredits(cut.model, input=400, output=cut.output_tokens)
+    status, headers, _ = silent.read_answer()
+    assert (status, headers["x-should-retry"]) == (503, "false")
+    assert told[ASKED["silent"].model].status == Call.Status.FAILED
+    full = told[ASKED["unread"].model]
+    assert (full.status, full.estimated) == (Call.Status.INTERRUPTED, True)
+    assert full.spent > 0
+    ends, stalls = (told[dialect.model] for dialect in drained.values())
+    assert (ends.status, ends.estimated) == (Call.Status.CANCELED, False)
+    assert ends.spent == IN * 100 + OUT * WORDS
+    assert (stalls.status, stalls.estimated) == (Call.Status.CANCELED, True)
+    assert stalls.output_tokens == 3
+    assert reconcile().violations == []
 
 
 def test_a_second_signal_ends_it_at_once(
@@ -177,42 +200,3 @@ def test_a_second_signal_ends_it_at_once(
     assert rider.open_holds() == 1
     wait_for(lambda: usage.sweep.sweep() == 1, 15, "its lease ran out")
     assert rider.only_call().status == Call.Status.SWEPT
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    # Not below pytest's folder, which it closes to other users, the server's among them.
-    with TemporaryDirectory(prefix="farebox-cluster-") as home:
-        cluster = Cluster(Path(home))
-        try:
-            cluster.start()
-            yield cluster
-        finally:
-            cluster.close()
-
-
-def test_without_its_database_it_leaves_calls_to_the_sweep(
-    cluster: Cluster,
-    own_farebox: Callable[..., Farebox],
-    fake: FakeProviders,
-    rider: Rider,
-    database_url: str,
-) -> None:
-    cluster.copy(database_url)
-    farebox = own_farebox(
-        DATABASE_URL=cluster.url, SHUTDOWN_SECONDS="1", UPSTREAM_IDLE_SECONDS="60"
-    )
-    kept = "SELECT count(*) FROM ledger_hold WHERE state = 'open' AND checkpoint IS NOT NULL"
-    fake.script(Behaviour(events=10, fault=Fault.stall(4)))
-    with Wire(farebox) as wire:
-        wire.ask(OPENAI, rider.secret, stream=True)
-        wire.read_until(b"word ")
-        wait_for(lambda: cluster.query(kept) == [(1,)], 10, "what is owed is written down")
-        cluster.stop()
-        began = time.monotonic()
-        assert farebox.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 1 + 15
-        assert b"starting anew" in wire.read_all()
-    assert "left to the sweep" in farebox.log_text()
-    cluster.start()
-    assert cluster.query(kept) == [(1,)]
