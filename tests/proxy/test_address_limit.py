@@ -1,24 +1,27 @@
 """An address that is not let through is refused before anything is looked up; nobody else is."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
+from django.db import connection, transaction
+from django.db.models import Model
 
 from accounts.keys import new_key
+from accounts.models import ApiKey
 from common.errors import RateLimited
 from proxy.limits import AddressLimit, Buckets
 from tests.fakes.providers import FakeProviders
+from tests.proxy.conftest import assert_all_settled, assert_log_clean, lasting, up_to_date
 from tests.proxy.dialects import BOTH, OPENAI, Dialect, Reply
 from tests.proxy.riders import Rider
-from tests.proxy.server import Farebox
+from tests.proxy.server import Farebox, server_environment
 
 pytestmark = pytest.mark.xdist_group("proxy-limits")
 
-# Nobody listens there.
-AWAY = "postgresql://nobody@127.0.0.1:1/nothing"
 FEW = 5
 
 
@@ -31,35 +34,54 @@ def statuses(farebox: Farebox, address: str, times: int = FEW + 2, key: str = ""
     return [ask(farebox, address, key=key).status for _ in range(times)]
 
 
+@pytest.fixture(scope="module")
+def limited_server(
+    fake_providers: FakeProviders, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Farebox]:
+    """Behind one proxy, taking few calls an hour from an address."""
+    environment = server_environment(
+        fake_providers, database_url, TRUSTED_PROXY_COUNT="1", PROXY_RATE_ADDRESS=f"{FEW}/hour"
+    )
+    log = tmp_path_factory.mktemp("limited") / "server.log"
+    with lasting(Farebox(environment, log)) as farebox:
+        yield farebox
+
+
 @pytest.fixture
-def limited(own_farebox: Callable[..., Farebox]) -> Callable[..., Farebox]:
-    """Starts a server behind one proxy, that takes few calls an hour from an address."""
-
-    def limited(**changes: str) -> Farebox:
-        usual = {"TRUSTED_PROXY_COUNT": "1", "PROXY_RATE_ADDRESS": f"{FEW}/hour"}
-        return own_farebox(**usual | changes)
-
-    return limited
+def limited(limited_server: Farebox, fake: FakeProviders, clean_books: bool) -> Iterator[Farebox]:
+    start = limited_server.log_size
+    yield up_to_date(limited_server)
+    assert_all_settled(fake)
+    assert_log_clean(limited_server.log_text(start), fake)
 
 
-def test_nothing_is_looked_up(limited: Callable[..., Farebox], fake: FakeProviders) -> None:
-    """With the database away, what is looked up is a 503."""
-    farebox = limited(DATABASE_URL=AWAY, PROXY_RATE_ADDRESS="1/hour")
-    assert statuses(farebox, "203.0.113.9", 3) == [503, 429, 429]
-    for dialect in BOTH:
-        reply = ask(farebox, "203.0.113.9", dialect)
-        assert "address" in dialect.assert_refused(reply, 429)
-        assert reply.headers["retry-after"] == "60"
-    with httpx.Client(trust_env=False) as client:
-        headers = {"x-forwarded-for": "203.0.113.9", "authorization": f"Bearer {new_key()}"}
+@contextmanager
+def locked(model: type[Model]) -> Iterator[None]:
+    """Who reads its table waits."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {model._meta.db_table} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def test_nothing_is_looked_up(limited: Farebox) -> None:
+    """While keys can't be read, who would be looked up waits."""
+    address = "203.0.113.10"
+    assert statuses(limited, address, FEW) == [401] * FEW
+    with locked(ApiKey), httpx.Client(base_url=limited.url, trust_env=False) as client:
+        for dialect in BOTH:
+            reply = ask(limited, address, dialect)
+            assert "address" in dialect.assert_refused(reply, 429)
+            assert reply.headers["retry-after"] == "60"
+        headers = {"x-forwarded-for": address, "authorization": f"Bearer {new_key()}"}
         for path in ("/v1/models", "/v1/nothing"):
-            assert client.get(farebox.url + path, headers=headers).status_code == 429
+            assert client.get(path, headers=headers).status_code == 429
+        headers |= {"x-forwarded-for": "203.0.113.11"}
+        with pytest.raises(httpx.ReadTimeout):
+            client.get("/v1/models", headers=headers, timeout=1)
 
 
-def test_an_address_is_the_one_our_proxy_saw(
-    limited: Callable[..., Farebox], fake: FakeProviders, rider: Rider
-) -> None:
-    farebox = limited()
+def test_an_address_is_the_one_our_proxy_saw(limited: Farebox, rider: Rider) -> None:
+    farebox = limited
     assert statuses(farebox, "203.0.113.9") == [401] * FEW + [429] * 2
     # What the client writes itself neither helps it nor harms another.
     assert statuses(farebox, "198.51.100.7, 203.0.113.9", 1) == [429]
