@@ -6,10 +6,11 @@ from typing import Any
 
 from proxy.meter.base import START, STRING, Meter, Tokens, count, either, mapping, says
 
-# The fields of deltas and of whole messages, those of OpenAI-compatible providers included; and
-# parts of type text, which is how Mistral tells thoughts.
+# The fields of deltas and of whole messages, those of OpenAI-compatible providers included
+# (``input`` is what a custom tool is called with); and parts of type text, which is how Mistral
+# tells thoughts.
 _TEXT = re.compile(
-    rb'"(?:content"|arguments"|refusal"|reasoning_content"|reasoning"'
+    rb'"(?:content"|arguments"|input"|refusal"|reasoning_content"|reasoning"'
     rb'|type"\s*:\s*"text"\s*,\s*"text")' + STRING
 )
 # OpenRouter and Mistral tell an error in a chunk that ends its choice.

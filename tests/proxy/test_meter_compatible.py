@@ -240,3 +240,20 @@ def test_embeddings(usage: Any, tokens: int) -> None:
     data = [{"object": "embedding", "index": 0, "embedding": [0.1]}]
     meter.plain(dump({"object": "list", "data": data, "usage": usage}))
     assert (meter.tokens, meter.exact) == (Tokens(input=tokens), True)
+
+
+def test_what_a_custom_tool_is_called_with_is_generated_text() -> None:
+    """Whoever leaves before usage is reported pays for it, as for any other text."""
+
+    def called(**custom: str) -> dict[str, Any]:
+        return chunk({"tool_calls": [{"index": 0, "type": "custom", "custom": custom}]})
+
+    meter = ChatMeter()
+    feed(meter, chunk({"role": "assistant"}), called(name="run", input=""))
+    assert meter.skim(b"data: " + dump(called(input="print(1)")) + b"\n\n")
+    assert (meter.text_bytes, meter.text_events) == (8, 1)
+    plain = ChatMeter()
+    plain.plain(dump({"choices": [{"message": {"tool_calls": [
+        {"id": "c", "type": "custom", "custom": {"name": "run", "input": "print(1)"}}
+    ]}}]}))  # fmt: skip
+    assert plain.text_bytes == 8
