@@ -44,7 +44,9 @@ class Attempts:
         request = call.request
         self._context = context
         self._call = call
-        self._client = client
+        # A switch could make the request cost more than was held for: only those count there that
+        # ``proxy.request`` has seen.
+        self._client = client if request.protocol.switches else {}
         self._output_tokens = output_tokens
         self._choice = context.providers.choice(
             request.model, request.protocol.name, settings.UPSTREAM_ATTEMPTS
@@ -149,6 +151,7 @@ class Attempts:
                     await self._absorb(answer)
                     raise
             return
+        self._call.sent = False  # it is not charged for, whoever leaves now
         try:
             self._fault = answers.fault_of(answer.status)
             self._asked = answers.retry_after(answer.headers)
@@ -160,8 +163,10 @@ class Attempts:
         """An answer that can't be passed on may be one that was generated all the same: what it
         cost is read out of it, in bounded bytes and time, and is the operator's."""
         meter = self._call.request.protocol.meter()
-        body = await read_error(answer, _UNFIT_SECONDS)
-        answer.close()
+        try:
+            body = await read_error(answer, _UNFIT_SECONDS)
+        finally:
+            answer.close()
         if body.startswith(b"{"):
             meter.plain(body)
         else:

@@ -138,11 +138,15 @@ class Context:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def linger(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run in a task that nobody's disconnect cancels, and ``stop`` does."""
+    def linger(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run in a task that nobody's disconnect cancels, and ``cut`` does: at once, if that was
+        before."""
         task = asyncio.create_task(work)
         self._lingering.add(task)
         task.add_done_callback(self._lingering.discard)
+        if self.closing:
+            task.cancel()
+        return task
 
     def finish(self, call: Call, status: str, error: str = "") -> asyncio.Task[Any]:
         """End a call, detached. Until that has succeeded its lease goes on being renewed."""

@@ -114,6 +114,7 @@ async def _ask(
             reply = await context.upstream.post(provider, PATH, raw, headers, _Asked())
             try:
                 if reply.status == 404:
+                    await reply.finish()
                     return None
                 if reply.status != 200:
                     raise answers.told(reply.status, reply.headers, await read_error(reply))

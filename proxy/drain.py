@@ -24,7 +24,7 @@ async def drain(
 ) -> None:
     """Feed the meter what is still to come of ``answer``, or of the one that ``pending`` brings.
 
-    Raises nothing but a cancellation, by which it ends at once.
+    Raises nothing but a cancellation, by which it ends at once. ``let_go`` is for afterwards.
     """
     try:
         async with asyncio.timeout(settings.UPSTREAM_DRAIN_SECONDS):
@@ -36,10 +36,18 @@ async def drain(
         log.info("drained in part", call=str(call.id), error=type(error).__name__)
     except Exception:
         log.exception("drain failed", call=str(call.id))
-    finally:
-        if pending is not None and not pending.done():
-            pending.cancel()
-        cut_off(call, answer, splitter)
+
+
+def let_go(
+    call: Call, answer: Answer | None, pending: asyncio.Task[Answer] | None, splitter: sse.Splitter
+) -> None:
+    """The drain is over, or was cut before it could begin: leave nothing open."""
+    came = answer is None and pending is not None and not pending.cancel()
+    if came and pending is not None and not pending.cancelled() and not pending.exception():
+        answer = pending.result()
+    if answer is not None and answer.status != 200:
+        call.sent = False  # refused, so not charged for
+    cut_off(call, answer, splitter)
 
 
 def cut_off(call: Call, answer: Answer | None, splitter: sse.Splitter) -> None:

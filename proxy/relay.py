@@ -18,7 +18,7 @@ from proxy import answers, responses, sse
 from proxy.attempts import Attempts
 from proxy.call import Call, Cut
 from proxy.context import Context
-from proxy.drain import cut_off, drain
+from proxy.drain import cut_off, drain, let_go
 from proxy.errors import Stopping, Unbounded, for_the_record
 from proxy.passing import ClientGone, Passing, begin
 from proxy.responses import Send
@@ -215,13 +215,14 @@ class Relay:
         self.finished = True
         self.call.task = None  # from here on only the context's end cuts it
 
-        async def work() -> None:
-            try:
-                await drain(self.call, answer, pending, self.splitter)
-            finally:
-                self.context.finish(self.call, Status.CANCELED, why.value)
+        def ended(_: asyncio.Task[None]) -> None:
+            let_go(self.call, answer, pending, self.splitter)
+            status = Status.CANCELED if self.call.sent else Status.FAILED
+            self.context.finish(self.call, status, why.value)
 
-        self.context.linger(work())
+        # Not at the task's own end: one that is cut before it begins has none.
+        work = self.context.linger(drain(self.call, answer, pending, self.splitter))
+        work.add_done_callback(ended)
 
     async def _send_last(self, message: MutableMapping[str, Any]) -> None:
         """Send when the call is booked, so nothing watches: a client that stalls is let go."""

@@ -152,5 +152,6 @@ PROTOCOL = replace(
     delivery=FromMessages,
     limit_name=LIMIT,
     limit_required=False,
+    switches=False,
     bounded=True,
 )

@@ -92,7 +92,7 @@ class ResponsesMeter(Meter):
         usage = mapping(answer.get("response")).get("usage")
         if isinstance(usage, Mapping):
             self._report(usage, final=True)
-        if answer.get("type") in {"response.completed", "response.incomplete"}:
+        if answer.get("type") in ("response.completed", "response.incomplete"):
             self.done = True
         return False
 

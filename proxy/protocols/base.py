@@ -21,6 +21,7 @@ class Protocol:
     provider's base address. ``limit_fields`` name the output bound; of several that are given the
     largest counts. ``limit_name`` is what a refusal calls that bound. ``bounded``: a request
     always names its bound to the provider. ``generates``: there is output, which may be streamed.
+    ``switches``: headers of the client's that change what a request means go on to the provider.
 
     ``input_field`` is where most of the input is.
 
@@ -43,6 +44,7 @@ class Protocol:
     limit_name: str = "max_tokens"
     input_field: str = "messages"
     limit_required: bool = False
+    switches: bool = True
     bounded: bool = False
     generates: bool = True
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.fakes.providers import ANTHROPIC_KEY, OPENAI_KEY, Behaviour, FakeProviders
-from tests.proxy.dialects import ANTHROPIC, BOTH, OPENAI, Dialect
+from tests.proxy.dialects import ANTHROPIC, BOTH, OPENAI, Dialect, post
 from tests.proxy.riders import Rider
 from tests.proxy.server import Farebox
 from tests.proxy.wire import Wire, request
@@ -68,6 +68,20 @@ def test_only_the_protocols_own_switches_reach_the_provider(
         assert got["x-api-key"] == ANTHROPIC_KEY
         assert (got["anthropic-beta"], got["anthropic-version"]) == ("a-1,b-2", "2023-06-01")
         assert "authorization" not in got
+
+
+def test_ai_proxy_takes_no_switches(farebox: Farebox, fake: FakeProviders, rider: Rider) -> None:
+    """It is held for what the model takes by itself: a switch could open what costs more."""
+    asked = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "Hi"}]}
+    headers = {
+        "authorization": f"Bearer {rider.secret}",
+        "anthropic-beta": "context-1m-2025-08-07",
+        "anthropic-version": "2099-01-01",
+    }
+    assert post(farebox, "/ai-proxy", json.dumps(asked).encode(), headers).status == 200
+    (served,) = fake.requests
+    assert "anthropic-beta" not in served.headers
+    assert served.headers["anthropic-version"] == "2023-06-01"
 
 
 @both

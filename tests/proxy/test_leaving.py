@@ -153,6 +153,19 @@ def test_a_failure_that_nobody_waits_for_costs_nothing(
         assert_paid_for(rider, Call.Status.CANCELED, estimated=True)
 
 
+def test_an_answer_of_a_wrong_type_is_dropped_too(
+    farebox: Farebox, fake: FakeProviders, rider: Rider
+) -> None:
+    """It is read for a second, for what it cost; who leaves meanwhile leaves nothing open."""
+    fake.script(Behaviour(content_type="text/plain", fault=Fault.stall(1)))
+    with Wire(farebox) as wire:
+        wire.ask(OPENAI, rider.secret, stream=True)
+        fake.wait_until(lambda: fake.requests and fake.requests[0].events_sent)
+        wire.reset()
+    assert_upstream_left(fake)
+    assert_paid_for(rider, Call.Status.CANCELED, estimated=True)
+
+
 def test_a_second_request_behind_the_first_does_not_hide_the_leaving(
     farebox: Farebox, fake: FakeProviders, rider: Rider
 ) -> None:

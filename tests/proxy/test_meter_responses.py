@@ -196,3 +196,12 @@ def test_embeddings_without_a_report_have_no_output_all_the_same() -> None:
     meter = EmbeddingsMeter()
     meter.plain(dump({"object": "list", "data": []}))
     assert (meter.input_known, meter.output_known) == (False, True)
+
+
+@pytest.mark.parametrize("kind", [{}, [], None, 1])
+def test_a_type_that_is_none_is_no_error(kind: Any) -> None:
+    """Nor is it the end; what it says of usage still counts."""
+    meter = ResponsesMeter()
+    told = {"type": kind, "response": {"usage": {"input_tokens": 3, "output_tokens": 2}}}
+    meter.feed(b"data: " + dump(told) + b"\n\n")
+    assert (meter.tokens.input, meter.tokens.output, meter.done) == (3, 2, False)
