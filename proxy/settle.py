@@ -107,7 +107,9 @@ async def finish(
                     first_event_ms=call.first_event_ms,
                     provider=call.provider,
                 )
-        except (*_AWAY, Unavailable) as problem:
+        # Of errors that are no outage too: while a deployment changes the functions, one may be
+        # missing for a moment, and what was delivered is to be paid.
+        except (psycopg.Error, OSError, Unavailable) as problem:
             if pause is None:
                 metrics.left_to_sweeper()
                 log.error("finish given up", call=str(call.id), error=type(problem).__name__)

@@ -1,11 +1,6 @@
-"""The providers a deployment starts with; and a call is recorded with the one that answered."""
+"""The providers a deployment starts with."""
 
 from django.db import migrations
-
-from common.sqlfiles import install
-
-# By its old arguments: beside the new ones it would be another function of the same name.
-DROP = "DROP FUNCTION IF EXISTS usage_finish(uuid, text, bigint, bigint, jsonb, boolean, text, int)"
 
 PROVIDERS = {
     "openai": {"kind": "openai", "price_list": "openai"},
@@ -31,6 +26,4 @@ class Migration(migrations.Migration):
     dependencies = [("usage", "0006_providers")]
     operations = [
         migrations.RunPython(make_providers, migrations.RunPython.noop),
-        migrations.RunSQL([DROP], reverse_sql=migrations.RunSQL.noop),
-        install("usage", "finish"),
     ]

@@ -1,4 +1,5 @@
-"""Tokens a minute, and idempotency keys of calls, in ``usage_begin`` and ``usage_finish``."""
+"""Tokens a minute, and idempotency keys of calls, in ``usage_begin``; the next one sees to
+``usage_finish``, which fills in a column that is not there yet."""
 
 import django.db.models.deletion
 from django.conf import settings
@@ -10,7 +11,6 @@ from common.sqlfiles import install
 DROP = """
 DROP FUNCTION IF EXISTS usage_begin(uuid, bytea, bigint, text, text, text, jsonb, bigint,
     bigint, bigint, bigint, boolean, bigint, int, interval);
-DROP FUNCTION IF EXISTS usage_finish(uuid, text, bigint, bigint, jsonb, boolean, text, int);
 """
 
 
@@ -52,5 +52,5 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=("user", "key"), name="usage_callkey_once"),
         ),
         migrations.RunSQL([DROP], reverse_sql=migrations.RunSQL.noop),
-        install("usage", "finish", "begin"),
+        install("usage", "begin"),
     ]
