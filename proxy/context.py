@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import structlog
 from django.conf import settings
-from psycopg_pool import PoolTimeout
 
+from common.errors import FareboxError
 from proxy import metrics, settle
 from proxy.call import Call, Cut
 from proxy.limits import AddressLimit, Buckets
@@ -78,7 +78,7 @@ class Context:
         await self.pool.open()
         try:
             await self._reload()
-        except (psycopg.Error, PoolTimeout) as error:
+        except (psycopg.Error, FareboxError) as error:
             log.warning("catalog not read", error=type(error).__name__)
         self._loops = [
             asyncio.create_task(_every(WATCH_SECONDS, self._watch)),
@@ -127,7 +127,7 @@ class Context:
         if not self._loaded:
             try:
                 await self._reload()
-            except (psycopg.Error, PoolTimeout):
+            except psycopg.Error:
                 raise settle.unavailable() from None
         return self.catalog
 
@@ -202,5 +202,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except (psycopg.Error, PoolTimeout, OSError) as error:
+        except (psycopg.Error, FareboxError, OSError) as error:  # a lock comes as one of ours
             log.warning("will try again", work=work.__name__, error=type(error).__name__)
+        except Exception:  # no lease would be renewed any more, nor anything cut that is overdue
+            log.exception("will try again", work=work.__name__)
