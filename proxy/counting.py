@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import psycopg
 from django.conf import settings
-from psycopg_pool import PoolTimeout
 
 from common.errors import (
     PermissionRefused,
@@ -21,14 +19,14 @@ from common.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from proxy import answers, credentials, responses, settle
+from proxy import answers, responses
+from proxy.callers import caller_of
 from proxy.context import Context
 from proxy.protocols import MESSAGES
 from proxy.protocols.messages import measured
 from proxy.request import load, name_of
 from proxy.responses import Receive, Send
 from proxy.upstream import Provider, read_bounded, read_error
-from usage.callers import caller
 from usage.catalog import PricedModel
 
 PATH = "/v1/messages/count_tokens"
@@ -60,12 +58,7 @@ async def answer(
     send: Send,
 ) -> None:
     """Answers ``{"input_tokens": …}``; an estimate carries ``x-farebox-estimated: true``."""
-    credential = credentials.read(headers)
-    try:
-        async with context.pool.connection() as conn:
-            who = await caller.aio(conn, credential=credential)
-    except (psycopg.OperationalError, PoolTimeout):
-        raise settle.unavailable() from None
+    who = await caller_of(context, headers)
     if waiting := context.counting.take(str(who.user)):
         raise RateLimited("Too many counts of tokens; try again later.", retry_after=waiting)
     body = load(await responses.read_body(receive, headers))

@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import psycopg
-from psycopg_pool import PoolTimeout
 
 from common.errors import ModelNotFound
-from proxy import credentials, responses, settle
+from proxy import responses
+from proxy.callers import caller_of
 from proxy.context import Context
 from proxy.responses import Send
-from usage.callers import caller
 from usage.catalog import PricedModel
 
 
@@ -34,12 +32,7 @@ async def answer(
 
     Raises ``ModelNotFound`` for a model that the list does not have.
     """
-    credential = credentials.read(headers)
-    try:
-        async with context.pool.connection() as conn:
-            who = await caller.aio(conn, credential=credential)
-    except (psycopg.OperationalError, PoolTimeout):
-        raise settle.unavailable() from None
+    who = await caller_of(context, headers)
     catalog = await context.ready()
     if name:
         model = catalog.find(name, protocol)
