@@ -43,6 +43,7 @@ SLOW = (
     "tests/billing/test_storm.py", "tests/billing/test_allowance.py",
 )  # fmt: skip
 plain.share_context()
+plain.share_static_files()
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
