@@ -7,23 +7,17 @@ from datetime import timedelta
 import pytest
 import requests
 
-from tests.fakes.stripe.handle import DECLINED, PAYS, FakeStripe
+from tests.fakes.stripe.handle import DECLINED, PAYS
 
 NEEDS_3DS = "4000002500003155"
 MONTHLY = {"interval": "month"}
 CARD = {"number": PAYS, "expiry": "12/34", "cvc": "123"}
 
 
-@pytest.fixture(scope="module")
-def process():
-    with FakeStripe() as fake:
-        yield fake
-
-
 @pytest.fixture
-def fake(process):
-    process.reset()
-    return process
+def fake(stripe_server):
+    stripe_server.reset()
+    return stripe_server
 
 
 class Shop:

@@ -19,10 +19,11 @@ from tests.fakes.stripe.handle import READY, FakeStripe, Refused
 COMMAND = [sys.executable, "-m", "tests.fakes.stripe"]
 
 
-@pytest.fixture(scope="module")
-def fake():
-    with FakeStripe() as fake:
-        yield fake
+@pytest.fixture
+def fake(stripe_server):
+    stripe_server.reset()
+    yield stripe_server
+    stripe_server.reset()
 
 
 def test_it_answers_stripes_own_client(fake):
@@ -54,13 +55,17 @@ def test_the_clock_stands_where_it_was_put_and_never_goes_back(fake):
 
 
 def test_faults_are_cleared_and_reset_forgets(fake):
+    fake.api.v1.customers.create({"email": "a@example.com"})
     fake.fault(method="GET", path="/v1/customers", status=503, times=9)
     with pytest.raises(stripe.APIError):
         fake.api.v1.customers.list()
     fake.clear_faults()
     assert fake.api.v1.customers.list().data
+    before = fake.state()
     fake.reset()
     assert fake.api.v1.customers.list().data == []
+    fake.reset(before)
+    assert fake.api.v1.customers.list().data
 
 
 def test_a_restart_goes_on_where_it_stopped(tmp_path):
