@@ -1,6 +1,6 @@
 """A Stripe for tests of billing: the fake, with our products, prices and webhook endpoint in it.
 
-``fake_stripe`` is the fake (one process a module, reset for each test) with settings that make
+``fake_stripe`` is the fake (one process for all tests, reset for each) with settings that make
 Farebox speak to it and its catalog in sync; it sends no webhook: a test calls what a receiver
 calls, or posts events itself. ``delivering`` is the same with a server in this process, on a real
 socket, to which the fake sends its events. Both are ``proved``: the books must reconcile in the
@@ -16,17 +16,18 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.management import call_command
 from django.db import connection
 from django.test.testcases import LiveServerThread, QuietWSGIRequestHandler
 from djstripe.models import WebhookEndpoint
 
 from billing import checkout
 from billing.models import Plan
+from tests.billing import catalog
 from tests.fakes.stripe.handle import FakeStripe
 from tests.proxy.server import wait_for
 
@@ -43,7 +44,7 @@ class Server(LiveServerThread):
     def __init__(self) -> None:
         super().__init__("127.0.0.1", lambda _handler: self.serve)
         self.daemon = True
-        self._django = WSGIHandler()
+        self._django = _django()
         self._lock = threading.Lock()
         self._served = 0
 
@@ -70,7 +71,12 @@ class Server(LiveServerThread):
         return server((self.host, self.port), QuietWSGIRequestHandler, allow_reuse_address=False)
 
 
-@pytest.fixture(scope="module")
+@cache
+def _django() -> WSGIHandler:
+    return WSGIHandler()
+
+
+@pytest.fixture(scope="session")
 def stripe_process() -> Iterator[FakeStripe]:
     with FakeStripe() as fake:
         yield fake
@@ -124,19 +130,12 @@ def delivering(
 
 
 def _set_up(fake: FakeStripe, settings: Any) -> Iterator[FakeStripe]:
-    fake.reset()
-    fake.pause()
     settings.STRIPE_SECRET_KEY = fake.key
     settings.STRIPE_LIVE_MODE = False
     settings.STRIPE_API_HOST = fake.url
     settings.ENABLE_PAYMENTS = True
-    call_command("sync_plans", stdout=_Silent())
+    catalog.bring(fake)
     yield fake
-
-
-class _Silent:
-    def write(self, text: str) -> None:
-        """Drop it."""
 
 
 def subscribe(fake: FakeStripe, user: Any, plan: Plan, **card: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ def routes(store: Store, sender: Sender) -> list[web.RouteDef]:
         ("POST", "webhooks", controls.webhooks),
         ("POST", "events/{id}/send", controls.send),
         ("GET", "deliveries", controls.deliveries),
+        ("POST", "settle", controls.settle),
         ("POST", "faults", controls.faults),
         ("POST", "reset", controls.reset),
         ("POST", "sessions/{id}/pay", controls.pay),
@@ -102,12 +104,21 @@ class _Controls:
     def deliveries(self, told: Body) -> Object:
         return {"pending": self._sender.pending, "deliveries": self._store.deliveries}
 
+    async def settle(self, told: Body) -> Object:
+        """Answers when no delivery is pending any more, or after ``{"seconds": n}``."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._sender.settled(), float(told["seconds"]))
+        return {"pending": self._sender.pending}
+
     def faults(self, told: Any) -> Object:
         faults.add(self._store, told)
         return {"faults": self._store.faults}
 
     def reset(self, told: Body) -> Object:
+        """As new, or with ``{"state": ...}`` as ``GET /_fake/state`` once told."""
         self._store.clear()
+        if told.get("state"):
+            self._store.put(told["state"])
         self._sender.reset()
         return {}
 

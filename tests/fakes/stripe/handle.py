@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -197,11 +196,8 @@ class FakeStripe:
 
     def settled(self, seconds: float = 20) -> None:
         """Wait until no delivery is pending. Raises ``TimeoutError``."""
-        deadline = time.monotonic() + seconds
-        while pending := self.deliveries()["pending"]:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{pending} deliveries still pending after {seconds} s")
-            time.sleep(0.02)
+        if pending := self._post("settle", seconds=seconds)["pending"]:
+            raise TimeoutError(f"{pending} deliveries still pending after {seconds} s")
 
     # Faults, and the whole of it.
 
@@ -237,12 +233,12 @@ class FakeStripe:
         return self._send("POST", "faults", [])
 
     def state(self) -> Json:
-        """Everything it holds, by kind of object."""
+        """Everything it holds, but for faults, by kind of object."""
         return self._get("state")
 
-    def reset(self) -> Json:
-        """Forget everything, faults and clock too."""
-        return self._post("reset")
+    def reset(self, state: Json | None = None) -> Json:
+        """Forget everything, faults and clock too; hold instead what ``state`` once answered."""
+        return self._post("reset", **({"state": state} if state else {}))
 
     def _post(self, path: str, /, **body: Any) -> Json:
         return self._send("POST", path, body)
@@ -251,7 +247,7 @@ class FakeStripe:
         return self._send("GET", path)
 
     def _send(self, method: str, path: str, body: Any = None) -> Json:
-        answer = self._session.request(method, f"{self.url}/_fake/{path}", json=body, timeout=60)
+        answer = self._session.request(method, f"{self.url}/_fake/{path}", json=body, timeout=120)
         found: Json = answer.json()
         if not answer.ok:
             raise Refused(found["error"], f"{method} /_fake/{path}")

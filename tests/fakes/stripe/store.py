@@ -200,10 +200,14 @@ class Store:
         path = self.options.state
         if path is None or not path.exists():
             return
-        state = json.loads(path.read_text(encoding="utf-8"))
+        self.put(json.loads(path.read_text(encoding="utf-8")))
+
+    def put(self, state: Object) -> None:
+        """Be as ``state()`` was."""
         self.frozen = state["frozen"]
         self.tax_basis_points = state["tax_basis_points"]
         self.paused = state["paused"]
         self.tables = {name: state["tables"].get(name, {}) for name in TABLES}
         self.idempotency = state["idempotency"]
         self.deliveries = state["deliveries"]
+        self.dirty = True
