@@ -55,28 +55,72 @@ def sync_models() -> Synced:
     A model belongs to one provider, whose list prices it: another that lists the same name is a
     fallback at most, which the operator decides.
     """
-    added = repriced = 0
     with transaction.atomic():
-        for provider in Provider.objects.filter(name__in=configured_providers()):
-            is_demo = provider.kind == Provider.Kind.DEMO
-            origin = "built-in" if is_demo else pricelist.SOURCE
-            for found in [DEMO] if is_demo else pricelist.listed(provider.price_list):
-                model, made = AIModel.objects.get_or_create(
-                    name=found.name,
-                    defaults={
-                        "provider": provider.name,
-                        "protocol": AIModel.Protocol.ANY if is_demo else provider.kind,
-                        "context_window": found.context_window,
-                        "max_output_tokens": known_max_output(found.name),
-                    },
-                )
-                if model.provider != provider.name:
-                    continue
-                added += made
-                repriced += set_price(model, found.base, found.tiers, origin) and not made
-        for model in AIModel.objects.exclude(override=None):
-            repriced += set_price(model, {}, (), "")
+        found = _listed()
+        known = set(AIModel.objects.values_list("name", flat=True))
+        AIModel.objects.bulk_create(
+            [_model(provider, one) for provider, one in found if one.name not in known],
+            ignore_conflicts=True,  # the first provider's, or those of another run just now
+        )
+        models = {model.name: model for model in AIModel.objects.all()}
+        prices_in_force = _Prices()
+        added = repriced = 0
+        for provider, one in found:
+            model = models[one.name]
+            if model.provider != provider.name:
+                continue
+            made = one.name not in known
+            known.add(one.name)
+            added += made
+            source = "built-in" if one is DEMO else pricelist.SOURCE
+            repriced += prices_in_force.set(model, one.base, one.tiers, source) and not made
+        for model in models.values():
+            if model.override is not None:
+                repriced += prices_in_force.set(model, {}, (), "")
+        prices_in_force.save()
     return Synced(AIModel.objects.count(), added, repriced)
+
+
+def _listed() -> list[tuple[Provider, Listed]]:
+    """What the providers that can answer list."""
+    return [
+        (provider, one)
+        for provider in Provider.objects.filter(name__in=configured_providers())
+        for one in (
+            [DEMO] if provider.kind == Provider.Kind.DEMO else pricelist.listed(provider.price_list)
+        )
+    ]
+
+
+def _model(provider: Provider, found: Listed) -> AIModel:
+    return AIModel(
+        name=found.name,
+        provider=provider.name,
+        protocol=AIModel.Protocol.ANY if found is DEMO else provider.kind,
+        context_window=found.context_window,
+        max_output_tokens=known_max_output(found.name),
+    )
+
+
+class _Prices:
+    """The prices in force of all models, read at once; the new ones are written at once, too."""
+
+    def __init__(self) -> None:
+        latest = Price.objects.order_by("model_id", "-id").distinct("model_id")
+        self._latest = {price.model_id: price for price in latest}
+        self._new: list[Price] = []
+
+    def set(self, model: AIModel, *price: Any) -> bool:
+        """As ``set_price``, once it is saved."""
+        new = _new_price(model, self._latest.get(model.pk), *price)
+        if new is None:
+            return False
+        self._latest[model.pk] = new
+        self._new.append(new)
+        return True
+
+    def save(self) -> None:
+        Price.objects.bulk_create(self._new)
 
 
 def set_price(
@@ -89,6 +133,21 @@ def set_price(
 
     Returns whether it differs from the one in force before.
     """
+    new = _new_price(model, model.prices.order_by("-id").first(), base, tiers, source)
+    if new is None:
+        return False
+    new.save(force_insert=True)
+    return True
+
+
+def _new_price(
+    model: AIModel,
+    latest: Price | None,
+    base: Mapping[str, Decimal],
+    tiers: Iterable[tuple[int, Mapping[str, Decimal]]],
+    source: str,
+) -> Price | None:
+    """What takes the place of ``latest``, not saved yet; ``None`` when that is the same."""
     if model.override is not None:
         base, tiers, source = prices.complete(dollars_of(model.override)), (), "operator"
     tiers = list(tiers)
@@ -97,11 +156,9 @@ def set_price(
         "rates": _rates(base, tiers, markup),
         "cost_rates": _rates(base, tiers, Decimal(1)),
     }
-    latest = model.prices.order_by("-id").first()
     if latest and {"rates": latest.rates, "cost_rates": latest.cost_rates} == wanted:
-        return False
-    Price.objects.create(model=model, source=source, **wanted)
-    return True
+        return None
+    return Price(model=model, source=source, **wanted)
 
 
 def dollars_of(override: Any) -> dict[str, Decimal]:
