@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.providers import Behaviour, FakeProviders, Fault
 from tests.proxy.books import KINDS, SAID, WORDS, add_fleet, sums, wait_until_listed
 from tests.proxy.conftest import assert_all_settled
-from tests.proxy.crowd import ask, asking
+from tests.proxy.crowd import ask, asking, run
 from tests.proxy.fleet import IN, OUT, put_back
 from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox
@@ -81,7 +81,7 @@ def test_a_thousand_cuts_are_paid_for(
         for kind in KINDS:
             says = replace(SAID, fault=fault) if kind.policy == "cancel" else _slow(SAID)
             fake.script(says, model=kind.asking(name).model)
-    asyncio.run(_leave(farebox, riders, STREAMS, list(POINTS)))
+    run(_leave(farebox, riders, STREAMS, list(POINTS)))
     assert_all_settled(fake)
     assert Call.objects.count() == STREAMS
     # Whoever leaves at the last event of an answer that goes on may find that it was whole before.
@@ -104,7 +104,7 @@ def test_what_is_still_on_its_way_when_a_client_leaves_is_a_word_at_most(
     for kind in KINDS:
         fake.script(_slow(SAID), model=kind.asking(FLOWING).model)
     streams = 200
-    asyncio.run(_leave(farebox, riders, streams, [FLOWING]))
+    run(_leave(farebox, riders, streams, [FLOWING]))
     assert_all_settled(fake)
     for model, sides in sums(fake).items():
         assert sides.captured == sides.cost, "what was never seen is in no book of ours"

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.fakes.providers import Behaviour, FakeProviders, Fault, Usage
 from tests.proxy.conftest import assert_all_settled, assert_log_clean, lasting, up_to_date
+from tests.proxy.crowd import ask, asking, run
 from tests.proxy.dialects import ANTHROPIC, OPENAI, Dialect, Reply
 from tests.proxy.fleet import IN, OUT, add_key, add_model, add_provider, put_back
 from tests.proxy.riders import Rider
@@ -291,13 +291,10 @@ def test_a_key_dies_under_load_and_comes_back(
     statuses: list[tuple[int, bool]] = []
     stop = False
 
-    async def caller(client: httpx.AsyncClient) -> None:
+    async def caller(doors: asyncio.Semaphore) -> None:
         while not stop:
-            response = await client.post(
-                farebox.url + asked.path, json=asked.body(stream=True),
-                headers=asked.headers(rider.secret),
-            )  # fmt: skip
-            statuses.append((response.status_code, response.content.endswith(b"[DONE]\n\n")))
+            seen = await ask(farebox.port, asking(asked, rider.secret), doors)
+            statuses.append((seen.status, seen.whole and b"data: [DONE]\n\n" in seen.got))
 
     async def until(condition: Any, what: str) -> None:
         deadline = time.monotonic() + 20
@@ -307,24 +304,24 @@ def test_a_key_dies_under_load_and_comes_back(
 
     async def main() -> tuple[int, int]:
         nonlocal stop
-        async with httpx.AsyncClient(timeout=30) as client:
-            tasks = [asyncio.create_task(caller(client)) for _ in range(20)]
-            try:
-                await until(lambda: fake.asked_with("duo-1") >= 20, "both keys serve")
-                fake.take_key("duo-1", Behaviour(status=500))
-                fell = fake.asked_with("duo-1")
-                served = len(statuses)
-                await until(lambda: len(statuses) >= served + 200, "calls go on")
-                while_dead = fake.asked_with("duo-1") - fell
-                fake.take_key("duo-1", Behaviour(events=3, delay=0.005))
-                healed = fake.asked_with("duo-1")
-                await until(lambda: fake.asked_with("duo-1") >= healed + 20, "it serves again")
-                return while_dead, len(statuses)
-            finally:
-                stop = True
-                await asyncio.gather(*tasks)
+        doors = asyncio.Semaphore(20)
+        tasks = [asyncio.create_task(caller(doors)) for _ in range(20)]
+        try:
+            await until(lambda: fake.asked_with("duo-1") >= 20, "both keys serve")
+            fake.take_key("duo-1", Behaviour(status=500))
+            fell = fake.asked_with("duo-1")
+            served = len(statuses)
+            await until(lambda: len(statuses) >= served + 200, "calls go on")
+            while_dead = fake.asked_with("duo-1") - fell
+            fake.take_key("duo-1", Behaviour(events=3, delay=0.005))
+            healed = fake.asked_with("duo-1")
+            await until(lambda: fake.asked_with("duo-1") >= healed + 20, "it serves again")
+            return while_dead, len(statuses)
+        finally:
+            stop = True
+            await asyncio.gather(*tasks)
 
-    while_dead, total = asyncio.run(main())
+    while_dead, total = run(main())
     print(f"{total} calls; the dead key was asked {while_dead} times")
     assert set(statuses) == {(200, True)}, "no failed call"
     # Those that were on their way to it when it died, three more, and a probe now and then.

@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.providers import Behaviour, FakeProviders, Fault
 from tests.proxy.books import KINDS, SAID, add_fleet, sums, wait_until_listed
 from tests.proxy.conftest import assert_all_settled
-from tests.proxy.crowd import Seen, ask, asking
+from tests.proxy.crowd import Seen, ask, asking, run
 from tests.proxy.fleet import put_back
 from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox, wait_for
@@ -84,7 +84,7 @@ def test_every_fault_leaves_the_books_right_and_memory_flat(
 
     sizes = []
     for _ in range(2):  # the first round warms up: arenas, pools, connections
-        asyncio.run(_round(farebox, riders))
+        run(_round(farebox, riders))
         wait_for(lambda: fake.open == 0, 10)
         sizes.append((process.memory_info().rss, process.num_fds()))
 

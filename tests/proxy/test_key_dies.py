@@ -6,15 +6,15 @@ Four deaths at once, each of a model with a twin to fall back on, under 50 calle
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import aiohttp
 import pytest
 from django.db import connection
 
 from tests.fakes.providers import Behaviour, FakeProviders
 from tests.proxy.conftest import assert_all_settled, assert_log_clean, lasting, up_to_date
+from tests.proxy.crowd import ask, asking, run
 from tests.proxy.dialects import OPENAI
 from tests.proxy.fleet import IN, OUT, add_key, add_model, add_provider, put_back
 from tests.proxy.gate import Gate
@@ -33,11 +33,9 @@ DEATHS = ("refused-key", "limited", "nobody-there", "no-answer")
 
 @dataclass
 class Load:
-    """What the callers of one model met: (status, whole?) of each call, and how long it took to
-    the first byte, seconds."""
+    """What the callers of one model met: (status, whole?) of each call."""
 
     met: list[tuple[int, bool]] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +74,11 @@ def fareboxes(
 
 async def caller(load: Load, farebox: Farebox, rider: Rider, model: str, stop: Any) -> None:
     """One stream after the other, each on a connection of its own."""
-    headers = OPENAI.headers(rider.secret)
-    body = OPENAI.body(stream=True, model=model)
-    async with aiohttp.ClientSession() as client:
-        while not stop.is_set():
-            began = time.monotonic()
-            try:
-                async with client.post(
-                    farebox.url + OPENAI.path, json=body, headers=headers
-                ) as response:
-                    load.waits.append(time.monotonic() - began)
-                    whole = (await response.read()).endswith(b"[DONE]\n\n")
-                    load.met.append((response.status, whole))
-            except aiohttp.ClientError:
-                load.met.append((0, False))
+    data = asking(replace(OPENAI, model=model), rider.secret)
+    door = asyncio.Semaphore(1)
+    while not stop.is_set():
+        seen = await ask(farebox.port, data, door)
+        load.met.append((seen.status, seen.whole and b"data: [DONE]\n\n" in seen.got))
 
 
 async def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
@@ -170,7 +159,7 @@ def test_nobody_notices_and_it_serves_again(
             await silent.close()
 
     with put_back():
-        asked, told = asyncio.run(main())
+        asked, told = run(main())
         total = sum(len(load.met) for load in loads.values())
         print(f"{total} calls of {CALLERS} callers; asked of the dead: {asked}; {told}")
         for name, load in loads.items():

@@ -19,7 +19,7 @@ from billing.models import Plan
 from ledger.models import Hold
 from tests.fakes.providers import Behaviour, FakeProviders, Usage
 from tests.proxy.by_hand import microcredits
-from tests.proxy.crowd import ask
+from tests.proxy.crowd import ask, run
 from tests.proxy.dialects import OPENAI
 from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox
@@ -47,7 +47,7 @@ def ask_at_once(farebox: Farebox, key: str, *asked: dict[str, Any]) -> collectio
         answers = [ask(farebox.port, datas[n % len(datas)], doors) for n in range(CALLERS)]
         return [answer.status for answer in await asyncio.gather(*answers)]
 
-    return collections.Counter(asyncio.run(ask_all()))
+    return collections.Counter(run(ask_all()))
 
 
 def begun() -> list[Hold]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from tests.fakes.providers import FakeProviders, Fault
 from tests.proxy.books import KINDS, SAID, WORDS, add_fleet, sums
 from tests.proxy.conftest import assert_all_settled
-from tests.proxy.crowd import Seen, ask, asking
+from tests.proxy.crowd import Seen, ask, asking, run
 from tests.proxy.fleet import put_back
 from tests.proxy.riders import Rider
 from tests.proxy.server import Farebox
@@ -36,7 +36,7 @@ def test_sigterm_under_two_hundred_streams(
             fake.script(replace(SAID, delay=PAUSE), model=kind.asking("ends").model)
             stall = replace(SAID, fault=Fault.stall(SAID_BEFORE))
             fake.script(stall, model=kind.asking("stalls").model)
-        names, seen, seconds, code = asyncio.run(_streams(farebox, fake, rider))
+        names, seen, seconds, code = run(_streams(farebox, fake, rider))
         _assert_as_seen(names, seen)
         assert rider.open_holds() == 0, "every hold had ended before the process did"
         assert code == 0

@@ -7,17 +7,9 @@ import asyncio
 import gc
 import resource
 import signal
-from collections.abc import Callable
 
 from .handle import ANTHROPIC_KEY, OPENAI_KEY, make_kitchen
-from .server import Server
-
-try:
-    import uvloop
-except ImportError:  # the plain loop does, at a higher price
-    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-else:
-    new_loop = uvloop.new_event_loop
+from .server import Server, new_loop
 
 
 def main() -> None:

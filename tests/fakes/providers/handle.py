@@ -11,7 +11,7 @@ from typing import Self
 from .behaviour import Behaviour
 from .kitchen import Kitchen, Menu
 from .register import Bill, Register, Served
-from .server import Server
+from .server import Server, new_loop
 
 OPENAI_KEY = "sk-canary-openai-7Qm2Vx9LpTz4Rw8Kd3Hs6Yb1"
 ANTHROPIC_KEY = "sk-canary-anthropic-5Gn8Jc2XfWv7Et4Ua9Mr3Zk6"
@@ -79,7 +79,7 @@ class FakeProviders:
 
     def start(self) -> Self:
         """Listen; the port is known when this returns."""
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._server = Server(self._kitchen, self._loop)
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="fake-providers", daemon=True

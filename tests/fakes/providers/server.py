@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from .connection import Connection
 from .http11 import Head
 from .kitchen import Kitchen
 from .register import Register
 from .wheel import Wheel
+
+try:
+    import uvloop
+except ImportError:  # the plain loop does, at a higher price
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    new_loop = uvloop.new_event_loop
 
 
 class Server:
