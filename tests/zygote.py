@@ -167,7 +167,6 @@ def become(order: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tempfile.tempdir = None
     warnings.filterwarnings("ignore", category=UserWarning, module="celery.platforms")
-    gc.unfreeze()
     sys.argv = [order["module"], *order["arguments"]]
     runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
 

@@ -27,6 +27,7 @@ from tests.proxy.dialects import ANTHROPIC, OPENAI, post
 from tests.proxy.riders import Rider
 from tests.proxy.server import ROOT, SECRET_KEY, Farebox, server_environment, wait_for
 from tests.proxy.wire import Wire
+from tests.zygote import launch
 from usage.models import Call
 
 pytestmark = pytest.mark.xdist_group("proxy-observability")
@@ -277,15 +278,12 @@ def test_a_task_that_fails_is_told_too(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    argv = [
-        sys.executable, "-m", "celery", "-A", "config", "-q", "worker", "--concurrency", "1",
-        "--without-mingle", "--without-gossip", "--without-heartbeat",
-    ]  # fmt: skip
     log = tmp_path / "worker.log"
-    with log.open("wb") as output:
-        worker = subprocess.Popen(
-            argv, env={**environment, "C_FORCE_ROOT": "1"}, cwd=ROOT, stdout=output, stderr=output
-        )
+    worker = launch(
+        "celery", "-A", "config", "-q", "worker", "--concurrency", "1", "--without-mingle",
+        "--without-gossip", "--without-heartbeat",
+        env={**environment, "C_FORCE_ROOT": "1"}, log=log,
+    )  # fmt: skip
     try:
         with Celery(broker=environment["REDIS_URL"], set_as_current=False) as client:
             client.send_task("accounts.tasks.send_mail", [[PROMPT]])

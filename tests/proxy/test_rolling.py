@@ -6,12 +6,9 @@ import asyncio
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +20,10 @@ from tests.fakes.providers import Behaviour, FakeProviders, Fault, Usage
 from tests.proxy.by_hand import microcredits
 from tests.proxy.conftest import assert_all_settled, assert_log_clean
 from tests.proxy.dialects import BOTH, OPENAI, Dialect
+from tests.proxy.handed import hand_over
 from tests.proxy.riders import Rider
-from tests.proxy.server import ROOT, served, server_environment
+from tests.proxy.server import served, server_environment
+from tests.zygote import Launched, launch
 from usage.models import Call
 
 CALLERS = 24
@@ -41,13 +40,12 @@ class Unit:
 
     def __init__(self, environment: dict[str, str], listening: socket.socket, log: Path) -> None:
         self.log = log
-        self._fd = listening.fileno()
-        self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notified.bind("")  # Linux finds an address of its own for it
-        self._notified.settimeout(60)
-        address = self._notified.getsockname().replace(b"\0", b"@", 1).decode()
+        self._listening = listening
+        self._notified, address = _addressed(socket.SOCK_DGRAM)
+        self._door, self._address = _addressed(socket.SOCK_STREAM)
+        self._door.listen()
         self._environment = {**environment, "NOTIFY_SOCKET": address}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Launched | None = None
 
     def start(self) -> None:
         """Returns when the process says that it is ready."""
@@ -55,27 +53,30 @@ class Unit:
         self.wait_until_ready()
 
     def spawn(self) -> None:
-        argv = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--fd", str(self._fd)]
-        argv += [*served(), "--no-proxy-headers", "--no-access-log"]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                argv, env=self._environment, cwd=ROOT, pass_fds=[self._fd], stdout=log, stderr=log
-            )
+        self._process = launch(
+            "tests.proxy.handed", self._address, "config.asgi:application", *served(),
+            "--no-proxy-headers", "--no-access-log", env=self._environment, log=self.log,
+        )  # fmt: skip
+        hand_over(self._listening.fileno(), self._door)
 
     def wait_until_ready(self) -> None:
         self._expect(b"READY=1")
 
-    def stop(self) -> int:
-        """Answers the exit code."""
+    def tell_to_stop(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         self._expect(b"STOPPING=1")
-        return self._process.wait(DELAY + SECONDS + 15)
+
+    def wait(self) -> int:
+        """Until it has ended; answers the exit code."""
+        assert self._process is not None
+        return self._process.wait(DELAY + SECONDS + 30)
 
     def restart(self) -> tuple[int, float]:
         """``systemctl restart``: exit code of the old process, and the seconds it took to end."""
         began = time.monotonic()
-        code = self.stop()
+        self.tell_to_stop()
+        code = self.wait()
         seconds = time.monotonic() - began
         self.start()
         return code, seconds
@@ -85,9 +86,18 @@ class Unit:
             self._process.kill()
             self._process.wait(10)
         self._notified.close()
+        self._door.close()
 
     def _expect(self, state: bytes) -> None:
         assert self._notified.recv(100) == state
+
+
+def _addressed(kind: socket.SocketKind) -> tuple[socket.socket, str]:
+    """A socket and its address, one that Linux finds for it, as ``NOTIFY_SOCKET`` has them."""
+    found = socket.socket(socket.AF_UNIX, kind)
+    found.bind("")
+    found.settimeout(60)
+    return found, found.getsockname().replace(b"\0", b"@", 1).decode()
 
 
 @dataclass
@@ -127,8 +137,9 @@ def test_a_rolling_restart_under_load(
     fake.script(stall, model=STUCK)
     with units(fake, database_url, tmp_path) as (port, made):
         seen, ended = asyncio.run(_under_load(port, made, rider, fake))
-        with ThreadPoolExecutor(len(made)) as pool:
-            codes = list(pool.map(Unit.stop, made))
+        for unit in made:
+            unit.tell_to_stop()
+        codes = [unit.wait() for unit in made]
         assert rider.open_holds() == 0
         logs = "".join(unit.log.read_text() for unit in made)
     assert_log_clean(logs, fake)
