@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,21 @@ def up_to_date(server: Farebox) -> Farebox:
     return server
 
 
+@cache
+def _planted() -> str:
+    """The SQL that puts back what migrations wrote: system accounts and plans."""
+    import_module("billing.migrations.0002_plans").make_plans(apps, None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT format('INSERT INTO billing_plan SELECT *"
+            " FROM jsonb_populate_recordset(NULL::billing_plan, %L)', jsonb_agg(plan))"
+            " FROM billing_plan plan"
+        )
+        (plans,) = cursor.fetchone()
+    accounts = import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS
+    return f"{accounts.rstrip()} {plans}"
+
+
 @pytest.fixture
 def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterator[bool]:
     """As everywhere, but the models stay, since the running server reads them at any time.
@@ -100,6 +116,7 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
     """
     with django_db_blocker.unblock():
         models, prices = price_list
+        planted = _planted()
         known = [row["id"] for row in prices]
         restored = Price.objects.filter(pk__in=known).count() != len(prices)
         if restored:
@@ -112,8 +129,7 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
         leave_models()
         empty(KEPT)
         with connection.cursor() as cursor:
-            cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
-        import_module("billing.migrations.0002_plans").make_plans(apps, None)
+            cursor.execute(planted)
         connection.close()
 
 

@@ -43,11 +43,14 @@ SECRET_KEY = "canary-secret-key-" + "0123456789" * 5
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10, what: str = "") -> None:
-    """Wait until ``condition`` holds, asking every few milliseconds; fail after ``seconds``."""
+    """Wait until ``condition`` holds, asking every few milliseconds, and less often when it takes
+    long; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
+    pause = 0.004
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)
 
 
 def free_port() -> int:
