@@ -27,6 +27,8 @@ from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test.utils import teardown_databases
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg.conninfo import make_conninfo
 from pytest_django.plugin import blocking_manager_key
 
@@ -44,6 +46,11 @@ SLOW = (
 )  # fmt: skip
 plain.share_context()
 plain.share_static_files()
+# How long an example takes to make and to try says more of the machine than of what is tried.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
