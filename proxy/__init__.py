@@ -2,6 +2,8 @@
 
 app            the only branching: address -> what answers
 context        what a process keeps: pool, HTTP client, catalog, open calls
+pool           its connections to PostgreSQL; statements is how a call uses one
+stepping       waiting at less cost
 credentials    who calls
 routes         the paid addresses, and how each is read
 request        parse and bound what is asked
@@ -17,6 +19,7 @@ upstream       the providers, over HTTP; ``demo`` the built-in one
 answers        what answers that are none mean
 drain          an answer read to its end without its client
 relay          moves the answer, event by event
+passing        moves those that need no second look, at once
 sse, meter     pure: bytes in, events and usage out
 delivery       pure: how what comes is told to the client
 protocols      what differs between chat completions, Responses, embeddings and messages

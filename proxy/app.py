@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -74,9 +76,8 @@ class Proxy:
                 if "farebox.late" in (scope.get("extensions") or {}):
                     await responses.read_body(receive, headers)  # else the answer might be reset
                     raise Stopping
-                await _paid(
-                    context, request_id, path, headers, receive, send, _abort_of(scope), address
-                )
+                client = _Client(scope, receive, send)
+                await _paid(context, request_id, path, headers, client, address)
             elif path == MODELS or path.startswith(MODELS + "/"):
                 protocol = listing.protocol_of(headers)
                 _expect_method(scope, "GET")
@@ -105,23 +106,21 @@ async def _paid(
     call_id: UUID,
     path: str,
     headers: Mapping[bytes, bytes],
-    receive: Receive,
-    send: Send,
-    abort: Callable[[], None],
+    client: "_Client",
     address: str | None,
 ) -> None:
     """A paid call: parse, begin, relay. ``relay`` finishes it, whatever happens."""
     credential = credentials.read(headers)
-    raw = await responses.read_body(receive, headers)
+    raw = await responses.read_body(client.receive, headers)
     request = PAID[path](raw, await context.ready(), headers)
     key = idempotency.read(headers.get(b"idempotency-key"), path, raw)
     del raw
     meter = request.protocol.meter(hide_usage=not request.shows_usage)
     call = Call(call_id, request, meter, settings.UPSTREAM_TOTAL_SECONDS)
-    bind_contextvars(request_id=str(call_id))
+    bind_contextvars(request_id=call.name)
     begun = await settle.begin(context.pool, call, credential, key)
     call.begun = time.monotonic()
-    bind_contextvars(call=str(call.id), user=begun.user)
+    bind_contextvars(call=call.name, user=begun.user)
     if tracing.tell is not None:
         call.carrier = tracing.carrier(headers)
     context.addresses.let_through(address)
@@ -130,24 +129,40 @@ async def _paid(
     call.task = asyncio.current_task()
     if context.closing:
         call.end_early(Cut.STOPPED)
-    watch = asyncio.create_task(_watch_client(receive, call))
+    unwatch = client.watch(partial(call.end_early, Cut.CLIENT_LEFT))
     try:
-        await Relay(context, call, send, abort).run(begun.output_tokens, headers)
+        await Relay(context, call, client.send, client.abort).run(begun.output_tokens, headers)
     finally:
-        watch.cancel()
+        unwatch()
 
 
-async def _watch_client(receive: Receive, call: Call) -> None:
-    """Ends the call when the client goes. A plain ASGI server tells it only to who listens."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    call.end_early(Cut.CLIENT_LEFT)
+class _Client:
+    """Who is to be answered: ASGI's two ways, and what ``config.http`` offers beside them."""
 
+    __slots__ = ("_offered", "receive", "send")
 
-def _abort_of(scope: Scope) -> Callable[[], None]:
-    """How to drop the client, where the server offers that (``config.http``)."""
-    offered = (scope.get("extensions") or {}).get("farebox.abort")
-    return offered["abort"] if offered else lambda: None
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._offered: Mapping[str, Any] = scope.get("extensions") or {}
+        self.receive = receive
+        self.send = send
+
+    def abort(self) -> None:
+        """Drop the client, where the server offers that."""
+        if offered := self._offered.get("farebox.abort"):
+            offered["abort"]()
+
+    def watch(self, left: Callable[[], None]) -> Callable[[], object]:
+        """Have ``left`` called when the client goes; answers how to end the watch."""
+        if offered := self._offered.get("farebox.watch"):
+            offered["watch"](left)
+            return partial(offered["watch"], None)
+        return asyncio.create_task(self._wait(left)).cancel
+
+    async def _wait(self, left: Callable[[], None]) -> None:
+        """A plain ASGI server tells it only to who listens."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        left()
 
 
 def _expect_method(scope: Scope, method: str) -> None:

@@ -126,7 +126,7 @@ class Attempts:
         body = self._body_for(way)
         if provider.kind == "demo":
             call.sent = True
-            return DemoAnswer(call.request.body, call.request.protocol.path, str(call.id))
+            return DemoAnswer(call.request.body, call.request.protocol.path, call.name)
         asking = self._context.upstream.post(
             provider, call.request.protocol.path, body, self._client, call
         )

@@ -7,6 +7,7 @@ kind; the model's context window bounds the whole, since providers refuse what i
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 # The prompts that providers add by themselves, for tools and message framing.
@@ -62,6 +63,7 @@ class Measured:
         return self.media > 0
 
 
+@lru_cache(maxsize=1024)
 def openai_image(model: str) -> tuple[int, int]:
     """The most tokens of an image at one of OpenAI's own models: at high detail, and at low."""
     known = [name for name in _OPENAI_IMAGES if f"{model}-".startswith(f"{name}-")]

@@ -38,11 +38,12 @@ class Call:
 
     __slots__ = (
         "absorbed", "begun", "carrier", "cut", "deadline", "first_event_at", "held", "id", "limits",
-        "meter", "overdue", "provider", "request", "sent", "spent", "started", "task", "until",
+        "meter", "name", "overdue", "provider", "request", "sent", "spent", "started", "task",
+        "until",
     )  # fmt: skip
 
     def __init__(self, call_id: uuid.UUID, request: Request, meter: Meter, total: float) -> None:
-        self.id = call_id
+        self.identify(call_id)
         self.request = request
         self.meter = meter
         self.held = 0
@@ -60,6 +61,11 @@ class Call:
         self.until = self.started + total
         self.deadline = self.until
         self.overdue = Cut.OVERDUE
+
+    def identify(self, call_id: uuid.UUID) -> None:
+        """Give it this id. ``name`` is the same as text: it is told often, and written once."""
+        self.id = call_id
+        self.name = str(call_id)
 
     def wait(self, seconds: float, overdue: Cut) -> None:
         """Enter a phase that may last so long."""

@@ -15,6 +15,7 @@ from proxy.call import Call, Cut
 from proxy.delivery import Delivery
 from proxy.responses import Send
 from proxy.sse import Splitter
+from proxy.stepping import Rest
 
 
 class ClientGone(Exception):
@@ -59,31 +60,7 @@ def begin(send: Send, message: MutableMapping[str, Any]) -> Awaitable[None] | No
         blocked = next(sending)
     except StopIteration:
         return None
-    return _Rest(sending, blocked)
-
-
-class _Rest:
-    """What is left of a send that has to wait: it may have been begun outside of the call's task,
-    which goes on with it. ``blocked`` is the future that it waits for."""
-
-    __slots__ = ("_blocked", "_sending")
-
-    def __init__(self, sending: Generator[Any, None, None], blocked: Any) -> None:
-        self._sending = sending
-        self._blocked = blocked
-
-    def __await__(self) -> Generator[Any, None, None]:
-        blocked = self._blocked
-        try:
-            while True:
-                try:
-                    yield blocked
-                except BaseException as error:
-                    blocked = self._sending.throw(error)
-                else:
-                    blocked = next(self._sending)
-        except StopIteration:
-            return
+    return Rest(sending, blocked)
 
 
 class _After:

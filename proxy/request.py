@@ -17,6 +17,7 @@ from usage.sync import known_max_output
 
 _FORBIDDEN = {"api_base", "base_url"}
 _LARGEST = 2**31
+_OPENAI = Route("openai")
 # What Anthropic's "context-1m" switch opens: the long context, at a price of its own.
 _LONG_CONTEXT = 1_000_000
 
@@ -98,8 +99,7 @@ def bound(
 def _openais_own(model: PricedModel) -> str:
     """The model's name, where OpenAI alone answers it under that name; else nothing."""
     routes = model.routes or (Route(model.provider),)
-    own = all(route == Route("openai") for route in routes)
-    return model.name if own else ""
+    return model.name if routes.count(_OPENAI) == len(routes) else ""
 
 
 def load(raw: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.conf import settings
 from common.errors import FareboxError, TooLarge, Unavailable
 from proxy import errors
 from proxy.call import Call
+from proxy.stepping import Rest
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,8 +61,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
     end = loop.time() + pause * _BODY_PATIENCE
     try:
         while True:
-            async with asyncio.timeout_at(min(loop.time() + pause, end)):
-                message = await receive()
+            message = await _received(receive, min(loop.time() + pause, end))
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             part: bytes = message.get("body", b"")
@@ -77,6 +77,19 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         raise errors.BodyTooSlow("The request's body did not arrive in time.") from None
     finally:
         waiting.bytes -= counted
+
+
+async def _received(receive: Receive, until: float) -> MutableMapping[str, Any]:
+    """The next message, by the loop's time ``until``. Most bodies are there already, with their
+    head, and then no timer is needed. Raises ``TimeoutError``."""
+    receiving = receive().__await__()
+    try:
+        blocked = next(receiving)
+    except StopIteration as done:
+        found: MutableMapping[str, Any] = done.value
+        return found
+    async with asyncio.timeout_at(until):
+        return await Rest(receiving, blocked)
 
 
 async def start(send: Send, status: int, headers: Headers) -> None:
@@ -103,7 +116,7 @@ async def refuse(send: Send, error: FareboxError, protocol: str, request_id: str
 
 def of_call(call: Call, protocol: str) -> list[tuple[bytes, bytes]]:
     """What every paid answer carries: its receipt's id, and what the plan's limits leave."""
-    call_id = str(call.id)
+    call_id = call.name
     told = [(b"x-farebox-call", call_id.encode()), *ids(protocol, call_id)]
     if call.limits is not None:
         told += call.limits.headers()

@@ -15,6 +15,7 @@ from accounts.presented import Presented
 from billing import nudges
 from common.errors import FareboxError, Unavailable
 from common.ids import uuid7
+from common.logging import tell
 from proxy import metrics, tracing
 from proxy.call import Call
 from proxy.pool import Pool
@@ -55,27 +56,28 @@ async def begin(
     for attempt in (1, 2):
         try:
             async with pool.lease() as conn:
-                return await calls.begin.aio(
-                    conn,
-                    call=call.id,
-                    digest=credential.digest,
-                    user=None,
-                    token=credential.token,
-                    session=credential.session,
-                    model=request.model.name,
-                    metadata=metadata,
-                    worst=request.worst,
-                    lease=timedelta(seconds=settings.HOLD_LEASE_SECONDS),
-                    top_up_url=f"{settings.PUBLIC_URL}/dashboard/billing/",
-                    key=key,
+                return await conn.run(
+                    calls.begin.build(
+                        call=call.id,
+                        digest=credential.digest,
+                        user=None,
+                        token=credential.token,
+                        session=credential.session,
+                        model=request.model.name,
+                        metadata=metadata,
+                        worst=request.worst,
+                        lease=timedelta(seconds=settings.HOLD_LEASE_SECONDS),
+                        top_up_url=f"{settings.PUBLIC_URL}/dashboard/billing/",
+                        key=key,
+                    )
                 )
         except _AWAY as error:
             if attempt == 2 or isinstance(error, PoolTimeout):
-                log.warning("database away", call=str(call.id), error=type(error).__name__)
+                log.warning("database away", call=call.name, error=type(error).__name__)
                 raise unavailable() from None
             await pool.check()
             if key is None:
-                call.id = uuid7()
+                call.identify(uuid7())
     raise AssertionError("unreachable")
 
 
@@ -95,29 +97,30 @@ async def finish(
     for pause in (*_PATIENCE, None):
         try:
             async with pool.lease() as conn:
-                done = await calls.finish.aio(
-                    conn,
-                    call=call.id,
-                    status=status,
-                    charge=model.rates.amount(usage),
-                    cost=cost,
-                    usage=usage,
-                    estimated=estimated,
-                    error=error,
-                    first_event_ms=call.first_event_ms,
-                    provider=call.provider,
+                done = await conn.run(
+                    calls.finish.build(
+                        call=call.id,
+                        status=status,
+                        charge=model.rates.amount(usage),
+                        cost=cost,
+                        usage=usage,
+                        estimated=estimated,
+                        error=error,
+                        first_event_ms=call.first_event_ms,
+                        provider=call.provider,
+                    )
                 )
         # Of errors that are no outage too: while a deployment changes the functions, one may be
         # missing for a moment, and what was delivered is to be paid.
         except (psycopg.Error, OSError, Unavailable) as problem:
             if pause is None:
                 metrics.left_to_sweeper()
-                log.error("finish given up", call=str(call.id), error=type(problem).__name__)
+                log.error("finish given up", call=call.name, error=type(problem).__name__)
                 return None
             await asyncio.sleep(pause)
         except FareboxError as problem:
             metrics.left_to_sweeper()
-            log.error("finish refused", call=str(call.id), error=problem.message)
+            log.error("finish refused", call=call.name, error=problem.message)
             return None
         else:
             events.hint(done.user)
@@ -148,7 +151,7 @@ def _learn(ratios: Ratios, call: Call, usage: Usage, status: str, estimated: boo
 
 def _tell(call: Call, facts: dict[str, Any], began: float) -> None:
     """A call's one line in the log, and its trace."""
-    log.info("call", **facts)
+    tell(__name__, "call", facts)
     if tracing.tell is None:
         return
     try:
@@ -175,7 +178,7 @@ def _facts(
 ) -> dict[str, Any]:
     """What the log says of a call: numbers and names, nothing of what was said."""
     return {
-        "call": str(call.id),
+        "call": call.name,
         "model": call.request.model.name,
         "provider": call.provider or call.request.model.provider,
         "route": call.request.protocol.route,

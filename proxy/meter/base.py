@@ -88,8 +88,8 @@ class Meter:
         self._count_text(self.TEXT.findall(events))
         if self._ends(events):
             self.done = True
-        if b'"usage"' in events and _USAGE.search(events):
-            return self._read_events(events)
+        if b'"usage"' in events and (found := _USAGE.search(events)):
+            return self._read_events(events, found.start())
         return events
 
     def skim(self, events: bytes) -> bool:
@@ -115,12 +115,12 @@ class Meter:
             self._report(answer["usage"], final=True)
         self.events_seen = self.done = True
 
-    def _read_events(self, events: bytes) -> bytes:
-        """Read what reports usage; answers the events that are not hidden."""
+    def _read_events(self, events: bytes, first: int = 0) -> bytes:
+        """Read what reports usage, none of which is before the place ``first``; answers the events
+        that are not hidden."""
         kept = []
-        found = _USAGE.search(events)
-        if found and b"\r" not in events:  # the usual case: nothing before it is looked at
-            start = events.rfind(b"\n\n", 0, found.start()) + 2
+        if b"\r" not in events:  # the usual case: nothing before it is looked at
+            start = events.rfind(b"\n\n", 0, first) + 2
             if start > 1:
                 kept.append(events[:start])
                 events = events[start:]
