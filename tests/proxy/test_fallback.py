@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from proxy.breaker import SHORTEST
 from tests.fakes.providers import Behaviour, FakeProviders, Fault, Usage
 from tests.proxy.conftest import assert_all_settled, assert_log_clean, lasting, up_to_date
 from tests.proxy.crowd import ask, asking, run
@@ -151,13 +152,14 @@ def test_what_one_provider_fails_at_the_next_one_answers(
     fake.take_key(f"key-{name}", failure.does)
     asked = dialect(f"m-{name}")
     calls = 5
+    began = time.monotonic()
     for _ in range(calls):
         assert_answered(asked.ask(farebox, rider.secret, stream=stream), asked)
+    # On a slow machine the breaker may be open for long enough to try again.
+    most = failure.asked + int((time.monotonic() - began) // SHORTEST)
     # The plain calls come after the streams, which have opened the breaker.
-    if stream:
-        assert fake.asked_with(f"key-{name}") == failure.asked
-    else:
-        assert fake.asked_with(f"key-{name}") <= failure.asked
+    least = failure.asked if stream else 0
+    assert least <= fake.asked_with(f"key-{name}") <= most
     assert len(spare.requests) == calls
     assert {served.json["model"] for served in spare.requests} == {"there"}
     records = rider.calls()

@@ -173,20 +173,22 @@ async def _drip(sockets: Sockets) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _good(farebox: Farebox, rider: Rider, dripping: Sockets) -> list[float]:
-    """Seconds to the first byte of good streams, one begun after the other, beside the others."""
-    doors = asyncio.Semaphore(GOOD)
+async def _good(servers: list[Farebox], rider: Rider, dripping: Sockets) -> list[float]:
+    """The p99, at each server, of the seconds to the first byte of good streams, one begun after
+    the other, beside the others."""
+    doors = asyncio.Semaphore(len(servers) * GOOD)
     data = asking(OPENAI, rider.secret, words=LITTLE)
     others = asyncio.ensure_future(_drip(dripping)) if dripping else None
     streams = []
     for _ in range(GOOD * ROUNDS):
-        streams.append(asyncio.ensure_future(ask(farebox.port, data, doors)))
+        streams += [asyncio.ensure_future(ask(one.port, data, doors)) for one in servers]
         await asyncio.sleep(GAP)
     seen = await asyncio.gather(*streams)
     if others is not None:
         others.cancel()
     assert all(one.status == 200 and one.whole for one in seen)
-    return sorted(one.first for one in seen)
+    count = len(servers)
+    return [p99(sorted(one.first for one in seen[at::count])) for at in range(count)]
 
 
 def p99(times: list[float]) -> float:
@@ -207,11 +209,15 @@ def test_good_streams_do_not_feel_the_slow_ones(
     own_farebox: Callable[..., Farebox], provider: str, rider: Rider
 ) -> None:
     """The readers may stall for longer here than all of this lasts."""
-    farebox = own_farebox(
-        CLIENT_STALL_SECONDS="150",
-        UPSTREAM_TOTAL_SECONDS="150",
-        OPENAI_BASE_URL=f"{provider}/v1",
-        ANTHROPIC_BASE_URL=provider,
+    # The other one has no slow ones: what else the machine does holds up its streams as well.
+    farebox, other = (
+        own_farebox(
+            CLIENT_STALL_SECONDS="200",
+            UPSTREAM_TOTAL_SECONDS="200",
+            OPENAI_BASE_URL=f"{provider}/v1",
+            ANTHROPIC_BASE_URL=provider,
+        )
+        for _ in range(2)
     )
 
     def all_stalled() -> bool:
@@ -219,36 +225,35 @@ def test_good_streams_do_not_feel_the_slow_ones(
         bill = httpx.get(f"{provider}/_fake/bill").json()
         return bill["requests"] == wanted and not bill["open"] and rider.open_holds() == READERS
 
-    wanted = READERS + 2 * GOOD * ROUNDS
+    wanted = READERS + 3 * GOOD * ROUNDS
     process = psutil.Process(farebox.pid)
-    run(_good(farebox, rider, []))  # warms up
-    alone = run(_good(farebox, rider, []))
+    run(_good([farebox, other], rider, []))  # warms up
+    (alone,) = run(_good([farebox], rider, []))
     before = process.memory_info().rss
     stalled = asking(ANTHROPIC, rider.secret, words=MUCH)
     heads = request(OPENAI, rider.secret, b"")[:-2]
     bodies = asking(OPENAI, rider.secret, size=4_000)[:-3_000]
-    tries = 0
+    gains: list[float] = []
     with connected(farebox, [stalled] * READERS, receive_buffer=4_096):
         wait_for(all_stalled, 60, "every reader is stalled")
-        beside = alone
-        while tries == 0 or (tries < TRIES and p99(beside) - p99(alone) >= 0.25):
-            tries += 1
+        while len(gains) < TRIES and (not gains or gains[-1] >= 0.25):
             with connected(farebox, [heads, bodies] * (SENDERS // 2)) as sockets:
-                beside = run(_good(farebox, rider, sockets))
-                still, most = rider.open_holds(), process.memory_info().rss
-                assert still == READERS, "they were there all the time"
+                beside, apart = run(_good([farebox, other], rider, sockets))
+                gains.append(beside - max(alone, apart))
+                most = process.memory_info().rss
+                wait_for(lambda: rider.open_holds() == READERS, 10, "all readers are still there")
                 wait_for(partial(_are_let_go, sockets), 60, "the senders were let go")
     print(
-        f"first byte, p99: {1000 * p99(alone):.0f} ms alone, {1000 * p99(beside):.0f} ms beside "
-        f"(asked {tries} times); "
+        f"first byte, p99: {1000 * alone:.0f} ms alone, {1000 * beside:.0f} ms beside the slow "
+        f"ones, {1000 * apart:.0f} ms at another process meanwhile (tried {len(gains)} times); "
         f"memory {before / MEGABYTE:.0f} MB, then {most / MEGABYTE:.0f} MB"
     )
-    assert p99(beside) - p99(alone) < 0.25
+    assert gains[-1] < 0.25, gains
     assert most - before < READERS * MEGABYTE, "two reads of the loop are held for each, at most"
     slow = Call.objects.filter(model=ANTHROPIC.model)
     wait_for(lambda: slow.count() == READERS, 30, "the calls of the readers are booked")
     assert set(slow.values_list("status", flat=True)) == {Call.Status.CANCELED}
-    assert Call.objects.count() == READERS + (2 + tries) * GOOD * ROUNDS, (
+    assert Call.objects.count() == READERS + (3 + 2 * len(gains)) * GOOD * ROUNDS, (
         "no slow sender has begun a call"
     )
     assert reconcile().violations == []
