@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 import pytest
 from django.apps import apps
-from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test import override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
@@ -30,8 +29,10 @@ from accounts import verbs as accounts
 from accounts.models import User
 from devtools import chromium as browsers
 from devtools.environment import flag
+from tests.browser.arguments import ARGUMENTS
 from tests.browser.complaints import Complaints
 from tests.browser.panel import Panel
+from tests.browser.settings import PASSWORD_HASHERS
 from tests.browser.site import (
     EXTENSION,
     FOREIGN_EXTENSION,
@@ -156,20 +157,19 @@ def site(
         assert secret not in log
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Its loop runs in this thread between its calls, where Django would not let us query."""
+    """Its loop runs in this thread between its calls, where Django would not let us query; tests
+    of other folders have loops of their own, and find none running."""
     with pytest.MonkeyPatch.context() as patched, sync_playwright() as playwright:
         patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         expect.set_options(timeout=WAIT_MS)
         yield playwright
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium_path: str, playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(
-        executable_path=chromium_path, args=["--headless=new", "--no-sandbox"]
-    )
+    browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
     yield browser
     browser.close()
 
@@ -198,17 +198,11 @@ def new_page(site: Site, browser: Browser, complaints: Complaints) -> Iterator[C
         context.close()
 
 
-@pytest.fixture(scope="session")
-def hashed_password() -> str:
-    """Hashed once: it takes half a second on purpose."""
-    return make_password(PASSWORD)
-
-
 @pytest.fixture
-def ada(site: Site, hashed_password: str) -> User:
+def ada(site: Site) -> User:
     """Somebody whose password is ``steps.PASSWORD``, and whose address is verified."""
     user = accounts.create_user(email="ada@example.com")
-    user.password = hashed_password
+    user.set_password(PASSWORD)
     user.save()
     return user
 
@@ -223,7 +217,7 @@ def narrow_page(new_page: Callable[..., Page]) -> Page:
     return new_page(viewport=NARROW, has_touch=True, is_mobile=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def extensions_browser(
     running_site: Site,
     playwright: Playwright,
@@ -243,8 +237,7 @@ def extensions_browser(
         str(folder / "profile"),
         executable_path=chromium_path,
         args=[
-            "--headless=new",
-            "--no-sandbox",
+            *ARGUMENTS,
             f"--disable-extensions-except={both}",
             f"--load-extension={both}",
         ],
@@ -312,5 +305,6 @@ def _wait_for_catalog(site: Site) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quick_hashes() -> None:
-    """Not here: who signs in at a server's process has the hash that it makes."""
+def _quick_hashes(settings: Any) -> None:
+    """Those of the site's processes."""
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS

@@ -1,5 +1,6 @@
 """An extension's panel as a test drives it: its functions, the windows it opens, its socket."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,6 @@ from playwright.sync_api import BrowserContext, Error, Page
 from tests.browser import steps
 from tests.browser.complaints import Complaints
 from tests.browser.site import Site
-from tests.proxy.server import wait_for
 
 # Starts a function without waiting for it, and keeps how it ended.
 START = """([name, args]) => {
@@ -17,6 +17,15 @@ START = """([name, args]) => {
         (value) => { window.outcome = { value } },
         (error) => { window.outcome = { error: String(error) } },
     )
+}"""
+# Asks in the page, which costs no way there and back each time; answers whether it came true.
+WAIT = """async (milliseconds) => {
+    const end = performance.now() + milliseconds
+    while (!(%s)) {
+        if (performance.now() > end) return false
+        await new Promise((done) => setTimeout(done, 20))
+    }
+    return true
 }"""
 
 
@@ -36,7 +45,8 @@ class Panel:
 
     def _wait(self, expression: str, seconds: float = 60) -> None:
         # An extension's pages may not evaluate text, so Playwright's own wait does not work there.
-        wait_for(lambda: self.page.evaluate(f"Boolean({expression})"), seconds, expression)
+        came = self.page.evaluate(WAIT % expression, seconds * 1_000)
+        assert came, f"not within {seconds} s: {expression}"
 
     def run(self, name: str, *arguments: Any) -> Any:
         """Call a function of the panel and wait for its result."""
@@ -60,13 +70,8 @@ class Panel:
 
     def popup(self) -> Page:
         """The window that the function has opened."""
-
-        def opened() -> list[Page]:
-            self.page.evaluate("1")  # lets Playwright hear of new windows
-            return [page for page in self.context.pages if page not in self._known]
-
-        wait_for(opened, 30, "a window to sign in")
-        (popup,) = opened()
+        opened = [page for page in self.context.pages if page not in self._known]
+        (popup,) = opened or [self.context.wait_for_event("page")]
         popup.wait_for_url(lambda url: url.startswith("http"))
         return popup
 
@@ -114,13 +119,15 @@ class Panel:
 
     def heard_last(self, kind: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The last message of a kind, once one has come that fits."""
-
-        def fitting() -> list[dict[str, Any]]:
+        deadline = time.monotonic() + 30
+        number = 0
+        while True:
+            self._wait(f"window.panel.socket.messages.length > {number}", 30)
             messages = self.page.evaluate("window.panel.socket.messages")
-            return [one for one in messages if one["type"] == kind and fits(one)]
-
-        wait_for(fitting, 30, f"a message {kind}")
-        return fitting()[-1]
+            number = len(messages)
+            if fitting := [one for one in messages if one["type"] == kind and fits(one)]:
+                return dict(fitting[-1])
+            assert time.monotonic() < deadline, f"no message {kind} among {messages}"
 
     def wait_until_closed(self) -> None:
         """Within a second, as ``docs/socket.md`` has it, if the machine were idle; without being

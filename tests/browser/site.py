@@ -106,6 +106,7 @@ def site_environment(
         database_url,
         **no_provider,
         **unhurried,
+        DJANGO_SETTINGS_MODULE="tests.browser.settings",
         ALLOWED_HOSTS="localhost,127.0.0.1",
         REDIS_URL=valkey.url,
         EMAIL_URL=mail.url,
