@@ -17,7 +17,6 @@ there. Under xdist every worker has a database of its own.
 """
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -39,6 +38,8 @@ from ledger import verbs
 from ledger.reconcile import reconcile
 from tests import database, plain, zygote
 from tests.emptying import SHARING, empty, take_left
+from tests.planting import plant, plant_as_migrated
+from tests.scheduling import ByServers
 
 SLOW = (
     "tests/bench/", "tests/browser/", "tests/proxy/", "tests/devtools/", "tests/accounts/sockets/",
@@ -92,13 +93,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers | None:
+    return ByServers(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What servers were left with by tests of other folders is gone before anything is set up."""
     if not item.nodeid.startswith(SHARING) and take_left():
         with item.config.stash[blocking_manager_key].unblock():
             empty(KEPT)
-            _plant()
+            plant()
             connection.close()
 
 
@@ -135,7 +141,7 @@ def clean_books(
     with django_db_blocker.unblock():
         yield
         empty(KEPT)
-        _plant()
+        plant()
         connection.close()
 
 
@@ -146,17 +152,8 @@ def proved(clean_books: None) -> Iterator[None]:
     assert reconcile().violations == []
 
 
-def _plant() -> None:
-    """Put back what migrations wrote: the accounts that belong to nobody, plans, providers."""
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
-    import_module("billing.migrations.0002_plans").make_plans(apps, None)
-    import_module("billing.migrations.0005_price_of_pro").give_pro_a_price(apps, None)
-    import_module("usage.migrations.0007_first_providers").make_providers(apps, None)
-
-
 def _plant_after_flush(**_: Any) -> None:
-    _plant()
+    plant_as_migrated()
 
 
 def _is_marked(request: pytest.FixtureRequest) -> bool:
