@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -96,12 +97,14 @@ class _Zygote:
             cwd=ROOT,
             text=True,
         )
+        self._asking = threading.Lock()
 
     def ask(self, **order: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
+        with self._asking:  # else two threads may take each other's answers
+            print(json.dumps(order), file=self._process.stdin, flush=True)
+            return json.loads(self._process.stdout.readline())
 
     def end(self) -> None:
         assert self._process.stdin is not None
@@ -149,6 +152,8 @@ def serve() -> dict[str, Any] | None:
 
 
 def _reap(children: dict[int, int | None], pid: int) -> int | None:
+    if pid not in children:  # an earlier zygote's, which has ended with all that it forked
+        return -signal.SIGKILL
     if children[pid] is None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
