@@ -6,19 +6,16 @@ over, no page of it has complained: no error in a console, nothing that the cont
 refused, no answer 5xx. What a test expects there it takes out with ``complaints.expect``.
 """
 
-import json
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from django.apps import apps
 from django.db import connection
 from django.test import override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
@@ -29,14 +26,13 @@ from accounts import verbs as accounts
 from accounts.models import User
 from devtools import chromium as browsers
 from devtools.environment import flag
-from tests.browser.arguments import ARGUMENTS
+from tests.browser.arguments import ARGUMENTS, with_extensions
 from tests.browser.complaints import Complaints
 from tests.browser.panel import Panel
 from tests.browser.settings import PASSWORD_HASHERS
 from tests.browser.site import (
     EXTENSION,
     FOREIGN_EXTENSION,
-    FOREIGN_KEY,
     OwnValkey,
     Site,
     site_environment,
@@ -45,6 +41,7 @@ from tests.browser.steps import PASSWORD
 from tests.emptying import empty, leave_models
 from tests.fakes.identity import FakeGitHub, FakeGoogle
 from tests.fakes.smtp import FakeMail
+from tests.planting import plant_beside_models
 from tests.proxy.server import SECRET_KEY, wait_for
 from usage.sync import sync_models
 
@@ -129,9 +126,7 @@ def clean_books(running_site: Site, valkey: OwnValkey, django_db_blocker: Any) -
         yield
         leave_models()
         empty(KEPT)
-        with connection.cursor() as cursor:
-            cursor.execute(import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS)
-        import_module("billing.migrations.0002_plans").make_plans(apps, None)
+        plant_beside_models()
         valkey.forget()
         connection.close()
 
@@ -228,19 +223,10 @@ def extensions_browser(
     if not browsers.loads_extensions(chromium_path):
         pytest.skip(f"{chromium_path} loads no extension of one's own; a Chromium does")
     folder = tmp_path_factory.mktemp("browser")
-    own, foreign = Path(__file__).with_name("extension"), folder / "foreign"
-    shutil.copytree(own, foreign)
-    manifest = json.loads((own / "manifest.json").read_text()) | {"key": FOREIGN_KEY}
-    (foreign / "manifest.json").write_text(json.dumps(manifest))
-    both = f"{own},{foreign}"
     context = playwright.chromium.launch_persistent_context(
         str(folder / "profile"),
         executable_path=chromium_path,
-        args=[
-            *ARGUMENTS,
-            f"--disable-extensions-except={both}",
-            f"--load-extension={both}",
-        ],
+        args=with_extensions(folder / "foreign"),
         viewport=WIDE,
         base_url=running_site.url,
     )

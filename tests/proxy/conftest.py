@@ -9,14 +9,11 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from django.apps import apps
 from django.db import connection
 from django.test import override_settings
 from psycopg.conninfo import make_conninfo
@@ -25,6 +22,7 @@ from ledger.models import Hold
 from ledger.reconcile import reconcile
 from tests.emptying import empty, leave_models
 from tests.fakes.providers import FakeProviders
+from tests.planting import plant_beside_models
 from tests.proxy.dialects import Dialect, Reply
 from tests.proxy.outcomes import assert_keeps_secrets
 from tests.proxy.riders import Rider, make_rider
@@ -93,21 +91,6 @@ def up_to_date(server: Farebox) -> Farebox:
     return server
 
 
-@cache
-def _planted() -> str:
-    """The SQL that puts back what migrations wrote: system accounts and plans."""
-    import_module("billing.migrations.0002_plans").make_plans(apps, None)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT format('INSERT INTO billing_plan SELECT *"
-            " FROM jsonb_populate_recordset(NULL::billing_plan, %L)', jsonb_agg(plan))"
-            " FROM billing_plan plan"
-        )
-        (plans,) = cursor.fetchone()
-    accounts = import_module("ledger.migrations.0002_functions").SYSTEM_ACCOUNTS
-    return f"{accounts.rstrip()} {plans}"
-
-
 @pytest.fixture
 def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterator[bool]:
     """As everywhere, but the models stay, since the running server reads them at any time.
@@ -116,7 +99,6 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
     """
     with django_db_blocker.unblock():
         models, prices = price_list
-        planted = _planted()
         known = [row["id"] for row in prices]
         restored = Price.objects.filter(pk__in=known).count() != len(prices)
         if restored:
@@ -128,8 +110,7 @@ def clean_books(price_list: tuple[Rows, Rows], django_db_blocker: Any) -> Iterat
         yield restored
         leave_models()
         empty(KEPT)
-        with connection.cursor() as cursor:
-            cursor.execute(planted)
+        plant_beside_models()
         connection.close()
 
 
