@@ -40,6 +40,7 @@ WHERE c.relkind = 'r' AND n.nspname = current_schema() AND pg_relation_size(c.oi
 def empty(kept: Collection[str]) -> None:
     """Delete every row of every table but those of ``kept``, when whoever writes there is done."""
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '60s'")  # a server may still be at its work
         cursor.execute(_WRITTEN, [list(kept)])
         tables = [row[0] for row in cursor.fetchall()]
         if not tables:
