@@ -17,12 +17,17 @@ from ledger.models import Account
 from tests.billing.stripe_world import CREDIT, in_threads
 from tests.proxy.server import wait_for
 
-# Not pg_stat_activity, which stays as it was when a transaction first looked.
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+# In this database: other processes' tests wait for locks in theirs.
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+"""
 
 
 def somebody_waits():
     with connection.cursor() as cursor:
+        # Else the view stays as it was when a transaction first looked.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(WAITING)
         return cursor.fetchone()[0] > 0
 
@@ -43,7 +48,7 @@ def meeting(monkeypatch):
 
 def both(user, closed, other):
     def later():
-        closed.wait(10)
+        closed.wait(60)
         return other()
 
     return in_threads([partial(leaving.delete_account, user=user), later], 2)
@@ -87,26 +92,25 @@ def charged(fake_stripe, user):
     return fake_stripe.api.v1.refunds.create({"charge": intent.latest_charge, "amount": 30}).id
 
 
-def heard_meanwhile(refund, forget):
+def heard_meanwhile(refund, forget, until):
     """A transaction that forgets, in which the refund comes in between Django's look at what hangs
-    on the charge and its deletion."""
+    on the charge and its deletion; this goes on when ``until``, given whether it was heard, is
+    true."""
     data, asked = mirror.fetch("refund", refund), moment()
-    looked = threading.Event()
+    looked, heard = threading.Event(), threading.Event()
 
     def between(execute, sql, params, many, context):
         if sql.startswith('DELETE FROM "djstripe_charge"'):
             looked.set()
-            wait_for(lambda: heard.is_set() or somebody_waits(), what="the refund, or its waiting")
+            wait_for(lambda: until(heard.is_set()), what="the refund, or its waiting")
         return execute(sql, params, many, context)
-
-    heard = threading.Event()
 
     def leave():
         with connection.execute_wrapper(between), transaction.atomic():
             forget()
 
     def hear():
-        looked.wait(10)
+        looked.wait(60)
         mirror.keep_told(Refund, data, asked)
         heard.set()
 
@@ -116,7 +120,7 @@ def heard_meanwhile(refund, forget):
 def test_a_refund_is_heard_of(charged, user):
     customer = Customer.objects.get(user=user).stripe_id
     with pytest.raises(Unavailable, match="just being deleted"):  # Stripe tells of it again
-        heard_meanwhile(charged, lambda: traces.forget(customer))
+        heard_meanwhile(charged, lambda: traces.forget(customer), lambda _: somebody_waits())
     assert not Charge.objects.exists()
     assert not Refund.objects.exists()
 
@@ -124,5 +128,5 @@ def test_a_refund_is_heard_of(charged, user):
 def test_a_refund_is_heard_of_without_the_lock(charged, user):
     """The control."""
     with pytest.raises(IntegrityError, match="djstripe_refund"):
-        heard_meanwhile(charged, Charge.objects.all().delete)
+        heard_meanwhile(charged, Charge.objects.all().delete, lambda heard: heard)
     assert Charge.objects.exists(), "nothing was forgotten"
