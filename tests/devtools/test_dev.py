@@ -102,6 +102,7 @@ def test_manage_meets_the_running_database_and_prints_the_commands_output_alone(
     made = run("manage", "create_account", "--email", "rider@example.com", env=dev.env)
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["email"] == "rider@example.com"
+    assert run("manage", "reconcile", env=dev.env).returncode == 0
     assert run("manage", "no_such_command", env=dev.env).returncode == 1
 
 
