@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from proxy.meter import Meter, Tokens
+from proxy.meter import Meter
 from proxy.ratios import Ratios
 from proxy.request import Request
 from usage.limits import Limits
@@ -106,7 +106,7 @@ class Call:
     def _usage(self, meter: Meter, ratios: Ratios) -> tuple[Usage, bool]:
         known = meter.tokens
         if meter.exact:
-            return _usage(known), False
+            return known, False
         model = self.request.model.name
         tokens_in, output = known.input, known.output
         if not meter.input_known:
@@ -115,8 +115,7 @@ class Call:
             tokens_in = min(tokens_in, window) if window else tokens_in
         if not meter.output_exact:
             output = max(output, ratios.output_tokens(model, meter.text_bytes, meter.text_events))
-        usage = _usage(known)
-        return replace(usage, input=tokens_in, output=output), True
+        return replace(known, input=tokens_in, output=output), True
 
     def checkpoint(self, ratios: Ratios) -> dict[str, Any] | None:
         """What is owed so far, or ``None`` while nothing has been delivered."""
@@ -129,10 +128,3 @@ class Call:
             "cost": model.cost_rates.amount(usage) + self.absorbed,
             "usage": usage.as_dict(),
         }
-
-
-def _usage(tokens: Tokens) -> Usage:
-    return Usage(
-        tokens.input, tokens.cached, tokens.cache_write, tokens.cache_write_1h, tokens.output,
-        tokens.reasoning,
-    )  # fmt: skip

@@ -83,7 +83,7 @@ class _Tallies:
 
     def __init__(self) -> None:
         self.statuses: dict[str, int] = defaultdict(int)
-        self.tokens = [0] * len(_BUCKETS)
+        self.tokens = dict.fromkeys(_BUCKETS, 0)
         self.captured = self.cost = self.written_off = self.estimated = 0
         self.first = Tally(_FIRST)
         self.seconds = Tally(_WHOLE)
@@ -103,14 +103,8 @@ def ended(
     ours = _calls[request.protocol.route, model.name, call.provider or model.provider]
     ours.statuses[status] += 1
     if usage.input or usage.output:
-        tokens = ours.tokens
-        cached, write, write_1h = usage.cached, usage.cache_write, usage.cache_write_1h
-        tokens[0] += usage.input - cached - write - write_1h
-        tokens[1] += cached
-        tokens[2] += write
-        tokens[3] += write_1h
-        tokens[4] += usage.output - usage.reasoning
-        tokens[5] += usage.reasoning
+        for bucket, tokens in usage.buckets().items():
+            ours.tokens[bucket] += tokens
     ours.captured += done.spent
     ours.cost += cost
     ours.written_off += done.written_off
@@ -153,10 +147,10 @@ def publish() -> None:
             CALLS.labels(*labels, status).inc(number)
         ours.statuses.clear()
         of_model = labels[1:]
-        for place, bucket in enumerate(_BUCKETS):
-            if ours.tokens[place]:
-                TOKENS.labels(*of_model, bucket).inc(ours.tokens[place])
-                ours.tokens[place] = 0
+        for bucket, tokens in ours.tokens.items():
+            if tokens:
+                TOKENS.labels(*of_model, bucket).inc(tokens)
+        ours.tokens = dict.fromkeys(_BUCKETS, 0)
         CAPTURED.labels(*of_model).inc(ours.captured)
         COST.labels(*of_model).inc(ours.cost)
         WRITTEN_OFF.labels(*of_model).inc(ours.written_off)

@@ -38,6 +38,17 @@ class Usage:
             "reasoning": self.reasoning,
         }
 
+    def buckets(self) -> dict[str, int]:
+        """The same, each token in one bucket."""
+        return {
+            "input": self.input - self.cached - self.cache_write - self.cache_write_1h,
+            "cache_read": self.cached,
+            "cache_write": self.cache_write,
+            "cache_write_1h": self.cache_write_1h,
+            "output": self.output - self.reasoning,
+            "reasoning": self.reasoning,
+        }
+
 
 @dataclass(frozen=True)
 class Rates:

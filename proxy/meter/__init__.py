@@ -7,7 +7,7 @@ error is parsed. What a provider says of usage is exact; while it has said nothi
 bytes are what an estimate is made of.
 """
 
-from proxy.meter.base import Meter, Tokens
+from proxy.meter.base import Meter
 from proxy.meter.chat import ChatMeter
 from proxy.meter.embeddings import EmbeddingsMeter
 from proxy.meter.messages import MessagesMeter
@@ -19,5 +19,4 @@ __all__ = [
     "MessagesMeter",
     "Meter",
     "ResponsesMeter",
-    "Tokens",
 ]

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import orjson
 
 from proxy import sse
+from usage.prices import Usage
 
 # A string in JSON: a quote inside it is escaped, so an unescaped one can't be part of the text.
 STRING = rb'\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
@@ -17,30 +17,6 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 START = rb"(?:^|\r)"
 _DATA = re.compile(START + rb"data:", re.MULTILINE)
 _MOST = 2**40  # tokens; more is nonsense, and is not believed
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """What a provider reported. ``input`` counts every input token, cached ones included, and
-    ``output`` every output token, those of reasoning included."""
-
-    input: int = 0
-    cached: int = 0
-    cache_write: int = 0
-    cache_write_1h: int = 0
-    output: int = 0
-    reasoning: int = 0
-
-    def buckets(self) -> dict[str, int]:
-        """The same, each token in one bucket."""
-        return {
-            "input": self.input - self.cached - self.cache_write - self.cache_write_1h,
-            "cache_read": self.cached,
-            "cache_write": self.cache_write,
-            "cache_write_1h": self.cache_write_1h,
-            "output": self.output - self.reasoning,
-            "reasoning": self.reasoning,
-        }
 
 
 class Meter:
@@ -58,7 +34,7 @@ class Meter:
 
     def __init__(self, *, hide_usage: bool = False) -> None:
         self.hide_usage = hide_usage
-        self.tokens = Tokens()
+        self.tokens = Usage()
         self.input_known = False
         self.output_known = False
         self.text_bytes = 0

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.meter.base import START, STRING, Meter, Tokens, count, either, mapping, says
+from proxy.meter.base import START, STRING, Meter, count, either, mapping, says
+from usage.prices import Usage
 
 # The fields of deltas and of whole messages, those of OpenAI-compatible providers included
 # (``input`` is what a custom tool is called with); and parts of type text, which is how Mistral
@@ -62,7 +63,7 @@ class ChatMeter(Meter):
         # only the total tells (docs.x.ai, "consumption and rate limits"; Gemini names it nowhere).
         beside = max(either(total, 0) - prompt - either(said, 0), 0)
         output = either(said, 0) + beside
-        self.tokens = Tokens(
+        self.tokens = Usage(
             input=prompt,
             cached=cached,
             cache_write=written,

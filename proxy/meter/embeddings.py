@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.meter.base import Meter, Tokens, count
+from proxy.meter.base import Meter, count
+from usage.prices import Usage
 
 _NOTHING = re.compile(rb"(?!)")
 
@@ -23,5 +24,5 @@ class EmbeddingsMeter(Meter):
         if total is None:  # Voyage names nothing else
             total = count(usage.get("total_tokens"))
         if total is not None:
-            self.tokens = Tokens(input=total)
+            self.tokens = Usage(input=total)
             self.input_known = True

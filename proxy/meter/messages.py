@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.meter.base import START, STRING, Meter, Tokens, count, either, mapping, says
+from proxy.meter.base import START, STRING, Meter, count, either, mapping, says
+from usage.prices import Usage
 
 _TEXT = re.compile(rb'"(?:text|partial_json|thinking)"' + STRING)
 _ERROR = re.compile(
@@ -52,7 +53,7 @@ class MessagesMeter(Meter):
             self.counted_bytes = self.text_bytes
         output = either(output, old.output)
         thought = count(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
-        self.tokens = Tokens(
+        self.tokens = Usage(
             input=fresh + cached + written,
             cached=cached,
             cache_write=written - hour,

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from proxy import sse
-from proxy.meter.base import START, STRING, Meter, Tokens, count, mapping, says
+from proxy.meter.base import START, STRING, Meter, count, mapping, says
+from usage.prices import Usage
 
 _TEXT = re.compile(rb'"delta"' + STRING)
 _PLAIN_TEXT = re.compile(rb'"(?:text|arguments|refusal|input)"' + STRING)
@@ -106,7 +107,7 @@ class ResponsesMeter(Meter):
         cached = min(count(details.get("cached_tokens")) or 0, total)
         written = min(count(details.get("cache_write_tokens")) or 0, total - cached)
         thought = count(mapping(usage.get("output_tokens_details")).get("reasoning_tokens"))
-        self.tokens = Tokens(
+        self.tokens = Usage(
             input=total,
             cached=cached,
             cache_write=written,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.meter import ChatMeter, MessagesMeter, Meter, Tokens
+from proxy.meter import ChatMeter, MessagesMeter, Meter
+from usage.prices import Usage
 
 OPENAI_STREAM = b"""\
 data: {"id":"chatcmpl-B","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4o-mini-2024-07-18","service_tier":"default","system_fingerprint":"fp_44","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"pF"}
@@ -64,7 +65,7 @@ def test_openais_stream(together: bool) -> None:
     meter = ChatMeter()
     parts = [OPENAI_STREAM] if together else events_of(OPENAI_STREAM)
     assert b"".join(meter.feed(part) for part in parts) == OPENAI_STREAM
-    assert meter.tokens == Tokens(input=2_006, cached=1_920, output=300, reasoning=120)
+    assert meter.tokens == Usage(input=2_006, cached=1_920, output=300, reasoning=120)
     assert (meter.exact, meter.done, meter.failed) == (True, True, False)
     assert meter.text_bytes == len("Hello")
 
@@ -84,7 +85,7 @@ def test_anthropics_stream(together: bool) -> None:
     meter = MessagesMeter(hide_usage=True)
     parts = [ANTHROPIC_STREAM] if together else events_of(ANTHROPIC_STREAM)
     assert b"".join(meter.feed(part) for part in parts) == ANTHROPIC_STREAM
-    assert meter.tokens == Tokens(
+    assert meter.tokens == Usage(
         input=472 + 900 + 1_300, cached=900, cache_write=1_000, cache_write_1h=300, output=89
     )
     assert (meter.exact, meter.done, meter.failed) == (True, True, False)
@@ -107,7 +108,7 @@ def test_a_last_delta_may_correct_the_input() -> None:
         "output_tokens": 40,
     }  # fmt: skip
     meter.feed(b"event: message_delta\ndata: " + dump({"type": "message_delta", "usage": usage}))
-    assert meter.tokens == Tokens(input=510, cached=10, output=40)
+    assert meter.tokens == Usage(input=510, cached=10, output=40)
 
 
 def test_buckets_are_disjoint() -> None:
@@ -132,7 +133,7 @@ def test_thinking_is_a_part_of_the_output() -> None:
         "input_tokens": 5, "output_tokens": 40, "output_tokens_details": {"thinking_tokens": 30}
     }  # fmt: skip
     meter.plain(dump({"content": [], "usage": usage}))
-    assert meter.tokens == Tokens(input=5, output=40, reasoning=30)
+    assert meter.tokens == Usage(input=5, output=40, reasoning=30)
 
 
 def test_plain_answers() -> None:
@@ -140,13 +141,13 @@ def test_plain_answers() -> None:
     details = {"cached_tokens": 40, "cache_write_tokens": 60}
     usage: Any = {"prompt_tokens": 107, "completion_tokens": 9, "prompt_tokens_details": details}
     meter.plain(dump({"choices": [{"message": {"content": "four"}}], "usage": usage}))
-    assert meter.tokens == Tokens(input=107, cached=40, cache_write=60, output=9)
+    assert meter.tokens == Usage(input=107, cached=40, cache_write=60, output=9)
     assert (meter.exact, meter.text_bytes) == (True, 4)
     meter = MessagesMeter()
     meter.plain(
         dump({"content": [{"text": "four"}], "usage": {"input_tokens": 7, "output_tokens": 3}})
     )
-    assert meter.tokens == Tokens(input=7, output=3)
+    assert meter.tokens == Usage(input=7, output=3)
 
 
 @pytest.mark.parametrize("make", [ChatMeter, MessagesMeter])
@@ -176,7 +177,7 @@ def test_cached_tokens_are_never_more_than_the_prompt() -> None:
     details = {"cached_tokens": 500, "cache_write_tokens": 500}
     usage = {"prompt_tokens": 100, "completion_tokens": 1, "prompt_tokens_details": details}
     meter.plain(dump({"usage": usage}))
-    assert meter.tokens == Tokens(input=100, cached=100, output=1)
+    assert meter.tokens == Usage(input=100, cached=100, output=1)
 
 
 # Whatever a model writes, it can't end the call, fail it, or bill it.

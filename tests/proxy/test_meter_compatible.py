@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.meter import ChatMeter, EmbeddingsMeter, Tokens
+from proxy.meter import ChatMeter, EmbeddingsMeter
+from usage.prices import Usage
 
 
 def chunk(delta: Any = None, finish: str | None = None, /, **more: Any) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def dump(value: Any) -> bytes:
 
 END = b"[DONE]"
 # Each stream's last words of usage, and what is to be billed.
-STREAMS: dict[str, tuple[list[Any], Tokens]] = {
+STREAMS: dict[str, tuple[list[Any], Usage]] = {
     "openai, with audio and a prediction": (
         [
             said("Hello"),
@@ -45,7 +46,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 },
             }},
         ],
-        Tokens(input=1_117, cached=1_024, output=46, reasoning=10),
+        Usage(input=1_117, cached=1_024, output=46, reasoning=10),
     ),
     "deepseek": (
         [
@@ -56,7 +57,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "completion_tokens_details": {"reasoning_tokens": 70},
             }),
         ],
-        Tokens(input=300, cached=256, output=90, reasoning=70),
+        Usage(input=300, cached=256, output=90, reasoning=70),
     ),
     "mistral": (
         [
@@ -66,7 +67,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "prompt_audio_seconds": None,
             }),
         ],
-        Tokens(input=10, output=20),
+        Usage(input=10, output=20),
     ),
     "openrouter": (
         [
@@ -80,7 +81,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "completion_tokens_details": {"reasoning_tokens": 12, "image_tokens": 0},
             }),
         ],
-        Tokens(input=2_050, cached=1_900, cache_write=100, output=40, reasoning=12),
+        Usage(input=2_050, cached=1_900, cache_write=100, output=40, reasoning=12),
     ),
     "groq": (
         [
@@ -91,7 +92,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "total_time": 0.028, "prompt_tokens_details": {"cached_tokens": 8},
             }}),
         ],
-        Tokens(input=23, cached=8, output=19),
+        Usage(input=23, cached=8, output=19),
     ),
     "kimi": (
         [
@@ -101,7 +102,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "cached_tokens": 7,
             }}),
         ],
-        Tokens(input=19, cached=7, output=13),
+        Usage(input=19, cached=7, output=13),
     ),
     "vllm": (
         [
@@ -111,7 +112,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "prompt_tokens_details": None,
             }},
         ],
-        Tokens(input=12, output=8),
+        Usage(input=12, output=8),
     ),
     "ollama": (
         [
@@ -120,7 +121,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "prompt_tokens": 26, "completion_tokens": 298, "total_tokens": 324,
             }},
         ],
-        Tokens(input=26, output=298),
+        Usage(input=26, output=298),
     ),
     "xai, whose reasoning is beside the completion": (
         [
@@ -131,7 +132,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "completion_tokens_details": {"reasoning_tokens": 386}, "num_sources_used": 0,
             }},
         ],
-        Tokens(input=12, cached=3, output=387, reasoning=386),
+        Usage(input=12, cached=3, output=387, reasoning=386),
     ),
     "gemini, in every event and with thoughts in the total alone": (
         [
@@ -142,7 +143,7 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "completion_tokens": 198, "prompt_tokens": 20, "total_tokens": 623,
             }},
         ],
-        Tokens(input=20, output=603, reasoning=405),
+        Usage(input=20, output=603, reasoning=405),
     ),
     "gemini, that thought until its bound": (
         [
@@ -150,13 +151,13 @@ STREAMS: dict[str, tuple[list[Any], Tokens]] = {
                 "prompt_tokens": 21, "total_tokens": 81,
             }},
         ],
-        Tokens(input=21, output=60, reasoning=60),
+        Usage(input=21, output=60, reasoning=60),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("events", "tokens"), STREAMS.values(), ids=STREAMS)
-def test_a_stream(events: list[Any], tokens: Tokens) -> None:
+def test_a_stream(events: list[Any], tokens: Usage) -> None:
     meter = ChatMeter()
     feed(meter, *events, END)
     assert meter.tokens == tokens
@@ -239,7 +240,7 @@ def test_embeddings(usage: Any, tokens: int) -> None:
     meter = EmbeddingsMeter()
     data = [{"object": "embedding", "index": 0, "embedding": [0.1]}]
     meter.plain(dump({"object": "list", "data": data, "usage": usage}))
-    assert (meter.tokens, meter.exact) == (Tokens(input=tokens), True)
+    assert (meter.tokens, meter.exact) == (Usage(input=tokens), True)
 
 
 def test_what_a_custom_tool_is_called_with_is_generated_text() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from proxy.meter import EmbeddingsMeter, ResponsesMeter, Tokens
+from proxy.meter import EmbeddingsMeter, ResponsesMeter
 from tests.proxy.test_meter import dump, events_of, generated
+from usage.prices import Usage
 
 STREAM = b"""\
 event: response.created
@@ -50,7 +51,7 @@ event: response.completed
 data: {"type":"response.completed","sequence_number":12,"response":{"id":"resp_67c9","object":"response","created_at":1741290958,"status":"completed","error":null,"incomplete_details":null,"model":"gpt-5-2025-08-07","output":[{"id":"msg_67c9","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],"tool_usage":{"web_search":{"num_requests":0}},"usage":{"input_tokens":3700,"input_tokens_details":{"cached_tokens":3000,"cache_write_tokens":500},"output_tokens":300,"output_tokens_details":{"reasoning_tokens":256},"total_tokens":4000},"user":null,"metadata":{}}}
 
 """  # noqa: E501
-USED = Tokens(input=3_700, cached=3_000, cache_write=500, output=300, reasoning=256)
+USED = Usage(input=3_700, cached=3_000, cache_write=500, output=300, reasoning=256)
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "event by event"])
@@ -112,7 +113,7 @@ def test_an_incomplete_response_is_an_end_too() -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=repr)
 def test_a_failed_response_is_no_end_but_its_usage_counts(end: bytes) -> None:
     error = {"code": "server_error", "message": "x"}
-    for usage, tokens in ((USAGE, USED), (None, Tokens())):
+    for usage, tokens in ((USAGE, USED), (None, Usage())):
         meter = ResponsesMeter()
         delta = events_of(STREAM)[7].replace(b"\n", end)
         failed = last("failed", usage, error=error).replace(b"\n", end)
@@ -169,7 +170,7 @@ def test_parts_are_never_more_than_the_whole() -> None:
         "output_tokens_details": {"reasoning_tokens": 50},
     }  # fmt: skip
     meter.plain(dump({"usage": usage}))
-    assert meter.tokens == Tokens(input=100, cached=100, output=5, reasoning=5)
+    assert meter.tokens == Usage(input=100, cached=100, output=5, reasoning=5)
 
 
 @given(generated)
@@ -189,7 +190,7 @@ def test_embeddings() -> None:
     usage = {"prompt_tokens": 8, "total_tokens": 8}
     answer = {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
     meter.plain(dump(answer))
-    assert (meter.tokens, meter.exact, meter.text_bytes) == (Tokens(input=8), True, 0)
+    assert (meter.tokens, meter.exact, meter.text_bytes) == (Usage(input=8), True, 0)
 
 
 def test_embeddings_without_a_report_have_no_output_all_the_same() -> None:
