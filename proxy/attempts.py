@@ -22,9 +22,6 @@ from proxy.errors import Overloaded, Unbounded
 from proxy.providers import Attempt, Way
 from proxy.upstream import Answer, read_error
 
-# How long an answer of a wrong type is read for what it cost. The next attempt waits for that.
-_UNFIT_SECONDS = 1.0
-
 
 class Attempts:
     """The attempts of one call. ``ask`` until an answer is good, then ``answered``.
@@ -161,10 +158,11 @@ class Attempts:
 
     async def _absorb(self, answer: Answer) -> None:
         """An answer that can't be passed on may be one that was generated all the same: what it
-        cost is read out of it, in bounded bytes and time, and is the operator's."""
+        cost is read out of it, in bounded bytes and time, and is the operator's. The next attempt
+        waits for that."""
         meter = self._call.request.protocol.meter()
         try:
-            body = await read_error(answer, _UNFIT_SECONDS)
+            body = await read_error(answer)
         finally:
             answer.close()
         if body.startswith(b"{"):

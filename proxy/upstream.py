@@ -235,13 +235,15 @@ async def read_bounded(answer: Answer, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def read_error(answer: Answer, seconds: float = _ERROR_SECONDS) -> bytes:
+async def read_error(answer: Answer) -> bytes:
     """What comes of an error's body, within bounds; never raises for a broken one."""
     body = b""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(_ERROR_SECONDS):
             while len(body) < _ERROR_BYTES and (part := await answer.read()):
                 body += part
-    except (UpstreamError, TimeoutError):
+    except TimeoutError:
+        body += answer.rest()
+    except UpstreamError:
         pass
     return body[:_ERROR_BYTES]

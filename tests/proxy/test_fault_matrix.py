@@ -24,7 +24,9 @@ from usage.models import Call
 pytestmark = pytest.mark.xdist_group("proxy-crowds")
 STREAMS = 200
 STARTING = 50  # at once: a burst of hundreds waits too long for the database on a small machine
-MEGABYTE = 2**20
+LEAKED = 4 * 2**20  # bytes a round: 4 kB a stream
+MOST_ROUNDS = 5
+WHOLE = 5  # faults that leave a connection to the provider whole
 
 
 @dataclass(frozen=True)
@@ -82,27 +84,36 @@ def test_every_fault_leaves_the_books_right_and_memory_flat(
     wait_until_listed(farebox, riders[0], NAMES.values())
     process = psutil.Process(farebox.pid)
 
-    sizes = []
-    for _ in range(2):  # the first round warms up: arenas, pools, connections
+    def handles() -> int:
+        """Without the idle ones to the provider: as many are kept as were ever busy at once."""
+        return process.num_fds() - fake.connections
+
+    # Arenas, pools and connections grow to what is needed at once, mostly in the first round, but a
+    # leak grows with each: so another round may show that there is none.
+    run(_round(farebox, riders))
+    wait_for(lambda: fake.open == 0, 10)
+    kept, grown, rounds = handles(), LEAKED, 1
+    while grown >= LEAKED and rounds < MOST_ROUNDS:
+        before = process.memory_info().rss
         run(_round(farebox, riders))
         wait_for(lambda: fake.open == 0, 10)
-        sizes.append((process.memory_info().rss, process.num_fds()))
+        grown = process.memory_info().rss - before
+        rounds += 1
 
     assert_all_settled(fake)
     for name, toxic in FAULTS.items():
         calls = Call.objects.filter(model__startswith=f"{NAMES[name]}-openai") | (
             Call.objects.filter(model__startswith=f"{NAMES[name]}-anthropic")
         )
-        assert calls.count() == STREAMS, name
+        assert calls.count() == rounds * STREAMS // 2, name
         assert set(calls.values_list("status", flat=True)) == {toxic.ends}, name
     for model, sides in sums(fake).items():
         assert sides.bill == sides.cost == sides.captured + sides.written_off, (model, sides)
         ours = next(t for n, t in FAULTS.items() if model.startswith(NAMES[n] + "-"))
         assert (sides.written_off > 0) is ours.written_off, (model, sides)
-    (before, handles), (after, more_handles) = sizes
-    print(f"memory {before / MEGABYTE:.1f} MB, then {after / MEGABYTE:.1f} MB")
-    assert after - before < 4 * MEGABYTE, "3 kB a stream would be seen"
-    assert more_handles - handles < 20, "connections are not left open"
+    assert grown < LEAKED, f"{grown} bytes more in round {rounds}"
+    wait_for(lambda: handles() - kept < 20, 10, "connections are closed")
+    assert fake.connections <= WHOLE * STREAMS // 2, "those to the provider serve again"
 
 
 async def _round(farebox: Farebox, riders: list[Rider]) -> None:
