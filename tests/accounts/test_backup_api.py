@@ -10,7 +10,7 @@ from accounts import backups, verbs
 from accounts.backups import MOST_BYTES, Precondition
 from accounts.models import Backup
 from common.errors import PreconditionFailed, PreconditionRequired
-from tests.racing import at_once
+from tests.racing import Meeting, at_once
 
 PATH = "/api/backup"
 BINARY = "application/octet-stream"
@@ -190,16 +190,18 @@ def test_of_many_first_ones_at_once_one_wins(user):
 def test_control_looking_first_and_writing_then_lets_several_win(user, connect):
     """The same, but for the version in the UPDATE."""
     version, _ = backups.put(user=user, blob=b"start", condition=Precondition())
+    meeting = Meeting()
     naive = f"""
         DO $$ BEGIN
             IF (SELECT version FROM accounts_backup WHERE user_id = {user.pk}) <> {version} THEN
                 RAISE EXCEPTION 'stale';
             END IF;
-            PERFORM pg_sleep(0.2);
+            {meeting.point}
             UPDATE accounts_backup SET version = version + 1 WHERE user_id = {user.pk};
         END $$
     """
     conns = [connect() for _ in range(4)]
+    meeting.expect(connect(), len(conns))
 
     at_once([lambda conn=conn: conn.execute(naive) for conn in conns])
 

@@ -5,7 +5,7 @@ from django.db import connection
 from accounts import verbs
 from accounts.models import ApiKey
 from common.errors import BadInput
-from tests.racing import at_once
+from tests.racing import Meeting, at_once
 
 RACERS = 8
 
@@ -34,12 +34,13 @@ def test_no_more_than_there_may_be(user):
 def test_control_without_the_users_lock_there_are_more(user, connect):
     """Count, then insert."""
     _fill(user, room=2)
+    meeting = Meeting()
     naive = f"""
         DO $$ BEGIN
             IF (SELECT count(*) FROM accounts_apikey WHERE user_id = {user.pk})
                 < {verbs.KEYS_A_USER}
             THEN
-                PERFORM pg_sleep(0.2);
+                {meeting.point}
                 INSERT INTO accounts_apikey
                     (id, user_id, name, prefix, digest, scopes, created_at)
                 VALUES (gen_random_uuid(), {user.pk}, 'raced', 'fb_',
@@ -48,6 +49,7 @@ def test_control_without_the_users_lock_there_are_more(user, connect):
         END $$
     """
     conns = [connect() for _ in range(RACERS)]
+    meeting.expect(connect(), RACERS)
 
     at_once([lambda conn=conn: conn.execute(naive) for conn in conns])
 

@@ -8,7 +8,7 @@ from common.errors import InsufficientCredits, NotFound
 from ledger import sweep, verbs
 from ledger.models import Account, Transfer
 from tests.ledger.books import LEASE, balance, lots, query, total
-from tests.racing import at_once, on
+from tests.racing import Meeting, at_once, on
 
 pytestmark = pytest.mark.usefixtures("proved")
 
@@ -126,7 +126,10 @@ DO $$
 DECLARE v_posted bigint;
 BEGIN
     SELECT posted INTO v_posted FROM ledger_account WHERE id = {wallet};
-    PERFORM pg_sleep(0.2);
+    {both_begin}
+    WHILE v_posted = (SELECT posted FROM ledger_account WHERE id = {wallet}) LOOP
+        PERFORM pg_sleep(0.005);
+    END LOOP;
     INSERT INTO naive_expired VALUES (v_posted);
 END $$
 """
@@ -137,12 +140,16 @@ def test_control_without_the_wallets_lock_a_spend_slips_in_between(wallet, fund,
     fund(wallet, 1000)
     query("CREATE TABLE naive_expired (amount bigint)")
     naive, spender = connect(), connect()
+    naive.execute("SET statement_timeout = '60s'")
+    meeting = Meeting()
+    meeting.expect(connect(), 2)
+    forfeit = NAIVE_FORFEIT.format(wallet=wallet, both_begin=meeting.point)
 
     at_once(
         [
-            lambda: naive.execute(NAIVE_FORFEIT.format(wallet=wallet)),
+            lambda: naive.execute(forfeit),
             lambda: (
-                spender.execute("SELECT pg_sleep(0.05)"),
+                spender.execute(f"DO $$ BEGIN {meeting.point} END $$"),
                 on(spender, verbs.spend, account=wallet, amount=10, key="spend"),
             ),
         ]

@@ -13,7 +13,7 @@ from common.errors import InsufficientCredits
 from ledger import verbs
 from ledger.models import Hold, Transfer
 from tests.ledger.books import LEASE, balance, query
-from tests.racing import at_once, on
+from tests.racing import Meeting, at_once, on
 
 pytestmark = pytest.mark.usefixtures("proved")
 
@@ -43,9 +43,13 @@ END $race$;
 
 @pytest.fixture
 def race(connect):
-    """``race([(act, work), ...])``: a session for each, all at once; the outcomes of each."""
+    """``race([(act, work), ...])``: a session for each, all at once; the outcomes of each. They
+    wait for each other where ``meeting`` has its point in what they do."""
 
-    def race(racers):
+    def race(racers, meeting=None):
+        if meeting:
+            meeting.expect(connect(), len(racers))
+
         def racer(act, work):
             conn = connect()
             conn.execute(RACE.format(act=act))
@@ -101,7 +105,7 @@ DECLARE v_posted bigint; v_held bigint;
 BEGIN
     SELECT posted, held INTO v_posted, v_held FROM ledger_account WHERE id = {wallet};
     IF v_posted - v_held < 10 THEN RAISE EXCEPTION 'too little' USING ERRCODE = 'FB402'; END IF;
-    PERFORM pg_sleep(0.001);
+    {all_look}
     UPDATE ledger_account SET held = v_held + 10 WHERE id = {wallet};
 END
 """
@@ -110,8 +114,10 @@ END
 def test_control_without_the_wallets_lock_more_than_100_are_taken(wallet, fund, race):
     """Read, decide, write: every racer sees a balance that others have spent already."""
     fund(wallet, 1000)
+    meeting = Meeting()
+    act = NAIVE_HOLD.format(wallet=wallet, all_look=meeting.point)
 
-    outcomes = race([(NAIVE_HOLD.format(wallet=wallet), ["x"] * 20)] * RACERS)
+    outcomes = race([(act, ["x"] * 20)] * RACERS, meeting)
 
     assert sum(outcome["done"] for outcome in outcomes) > 100
     query("UPDATE ledger_account SET held = 0 WHERE id = %s", wallet)  # mended: it must prove
@@ -219,7 +225,7 @@ DECLARE v_seen boolean;
 BEGIN
     SELECT EXISTS (SELECT FROM naive_key WHERE key = x) INTO v_seen;
     IF NOT v_seen THEN
-        PERFORM pg_sleep(0.0005);
+        {all_look}
         INSERT INTO naive_key VALUES (x);
     END IF;
 END
@@ -230,8 +236,9 @@ def test_control_without_the_keys_lock_some_act_twice(wallet, race):
     """Check, then create."""
     query("CREATE TABLE naive_key (key text)")
     keys = [f"key:{n}" for n in range(100)]
+    meeting = Meeting()
 
-    race([(NAIVE_GRANT, keys)] * 4)
+    race([(NAIVE_GRANT.format(all_look=meeting.point), keys)] * 4, meeting)
 
     ((effects,),) = query("SELECT count(*) FROM naive_key")
     query("DROP TABLE naive_key")

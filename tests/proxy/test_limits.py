@@ -5,11 +5,12 @@ import asyncio
 import collections
 import itertools
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from django.db import connection
 
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.xdist_group("proxy-limits")
 
 CALLERS = 200
 ALONE = {"connection": "close"}  # each caller has a connection of their own
+# Of the proxy's connections, when nothing guards: more than any limit here allows.
+TOGETHER = 8
 # What a call of these can use at most: 100 tokens out, the request's bytes and its frame in.
 WORST = len(json.dumps(OPENAI.body(max_tokens=100), separators=(",", ":"))) + 1_000 + 100
 
@@ -48,6 +51,14 @@ def ask_at_once(farebox: Farebox, key: str, *asked: dict[str, Any]) -> collectio
         return [answer.status for answer in await asyncio.gather(*answers)]
 
     return collections.Counter(run(ask_all()))
+
+
+@contextmanager
+def unguarded(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[None]:
+    """Calls begin without the wallet's lock, and the first ones look before any of them acts."""
+    with begins_unlocked() as meeting:
+        meeting.expect(connect(), TOGETHER)
+        yield
 
 
 def begun() -> list[Hold]:
@@ -83,14 +94,19 @@ CASES: dict[str, tuple[dict[str, int], Callable[[int], bool]]] = {
 @pytest.mark.parametrize("guard", [True, False], ids=["guarded", "control"])
 @pytest.mark.parametrize("case", CASES)
 def test_two_hundred_at_once(
-    farebox: Farebox, fake: FakeProviders, clean_books: bool, case: str, guard: bool
+    farebox: Farebox,
+    fake: FakeProviders,
+    clean_books: bool,
+    connect: Callable[..., psycopg.Connection[Any]],
+    case: str,
+    guard: bool,
 ) -> None:
     limits, above = CASES[case]
     none: dict[str, Any] = dict.fromkeys(("requests_per_minute", "tokens_per_minute", "open_calls"))
     Plan.objects.filter(slug="free").update(**none | limits)
     rider = make_rider(plan="free")
     fake.script(Behaviour(plain_delay=1, usage=Usage(input=100, output=10)))
-    with nullcontext() if guard else begins_unlocked():
+    with nullcontext() if guard else unguarded(connect):
         statuses = ask_at_once(farebox, rider.secret)
 
     assert set(statuses) <= {200, 429}
@@ -111,13 +127,17 @@ def most_of_a_cap() -> int:
 
 @pytest.mark.parametrize("guard", [True, False], ids=["guarded", "control"])
 def test_two_hundred_at_once_by_a_key_with_a_cap(
-    farebox: Farebox, fake: FakeProviders, rider: Rider, guard: bool
+    farebox: Farebox,
+    fake: FakeProviders,
+    rider: Rider,
+    connect: Callable[..., psycopg.Connection[Any]],
+    guard: bool,
 ) -> None:
     one = microcredits("gpt-4o-mini", input=WORST - 100, output=100)
     cap = 5 * one + one // 2
     capped = accounts.issue_key(user=rider.user, name="capped", monthly_cap=cap)
     fake.script(Behaviour(plain_delay=1, usage=Usage(input=100, output=10)))
-    with nullcontext() if guard else begins_unlocked():
+    with nullcontext() if guard else unguarded(connect):
         statuses = ask_at_once(farebox, capped.secret)
 
     assert set(statuses) == {200, 402}

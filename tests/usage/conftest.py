@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -27,8 +28,8 @@ def stranger_api(stranger: User) -> Client:
 
 
 @pytest.fixture
-def unlocked(clean_books: None) -> Iterator[None]:
-    """Calls begin without the wallet's lock: the controls of races. Ten who start at once, each
-    with a function to compile first, act within a quarter of a second on a busy machine, too."""
-    with begins_unlocked(0.25):
-        yield
+def unlocked(clean_books: None, connect: Callable[..., Any]) -> Iterator[Callable[[int], None]]:
+    """Calls begin without the wallet's lock: the controls of races. ``unlocked(10)``: ten sessions
+    will begin one, and have all looked before one of them acts."""
+    with begins_unlocked() as meeting:
+        yield lambda sessions: meeting.expect(connect(), sessions)

@@ -225,6 +225,7 @@ def test_a_thousand_keys_twenty_copies_each_a_thousand_effects(connect, fund):
 def test_control_a_thousand_effects(rich, connect, unlocked):
     """Without the wallet's lock one key begins several calls."""
     conns = [connect() for _ in range(COPIES // 2)]
+    unlocked(len(conns))
     asked = at_once([lambda conn=conn: ask(rich, conn=conn).outcome for conn in conns])
 
     assert collections.Counter(asked)["ok"] > 1

@@ -43,6 +43,7 @@ def test_control_requests_a_minute(user, wallet, fund, outcomes, unlocked):
     fund(wallet, 10_000)
     put_on_plan(user, requests_per_minute=7)
 
+    unlocked(RACERS)
     assert outcomes(times=1, user=user)["ok"] > 7
 
 
@@ -82,6 +83,7 @@ def test_control_open_calls(user, wallet, fund, outcomes, unlocked):
     fund(wallet, 10_000)
     put_on_plan(user, open_calls=4)
 
+    unlocked(RACERS)
     assert outcomes(times=1, user=user)["ok"] > 4
 
 
@@ -117,6 +119,7 @@ def test_control_quota_of_requests(user, wallet, outcomes, unlocked):
     put_on_plan(user, metering="quota", quota_requests=3)
     begin(user=user)  # so that the month's row is there already
 
+    unlocked(RACERS)
     assert outcomes(times=1, user=user)["ok"] > 2
 
 
@@ -130,6 +133,7 @@ def test_control_quota_of_tokens(user, wallet, outcomes, unlocked):
     put_on_plan(user, metering="quota", quota_tokens=200)
     begin(user=user)
 
+    unlocked(RACERS)
     assert outcomes(times=1, user=user)["ok"] > 5
 
 
@@ -148,6 +152,7 @@ def test_control_a_keys_cap(user, wallet, fund, outcomes, unlocked):
     known = digest(issue_key(user=user, name="capped", monthly_cap=120).secret)
     begin(digest=known)
 
+    unlocked(RACERS)
     assert outcomes(times=1, digest=known)["ok"] > 1
 
 
