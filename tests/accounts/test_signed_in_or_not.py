@@ -19,6 +19,7 @@ from django.db.models.signals import pre_save
 
 from accounts import access, extensions, verbs
 from accounts.models import User
+from tests import hashes
 from tests.accounts.people import (
     EXTENSION,
     OTHER_PASSWORD,
@@ -39,8 +40,9 @@ pytestmark = pytest.mark.usefixtures("clean_books")
 
 
 @pytest.fixture(autouse=True)
-def _quick_hashes():
-    """Not here: it is about hashes that grow old."""
+def _quick_hashes(settings):
+    """Of the usual form, since it is about hashes that grow old."""
+    settings.PASSWORD_HASHERS = hashes.QUICK
 
 
 @pytest.fixture
