@@ -46,6 +46,7 @@ SLOW = (
     "tests/bench/", "tests/browser/", "tests/proxy/", "tests/devtools/", "tests/accounts/sockets/",
     "tests/billing/test_storm.py", "tests/billing/test_allowance.py",
 )  # fmt: skip
+gc.disable()  # while all is imported: nothing of it is garbage
 plain.share_context()
 plain.share_static_files()
 # How long an example takes to make and to try says more of the machine than of what is tried.
@@ -91,6 +92,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
