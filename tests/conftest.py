@@ -36,10 +36,10 @@ from accounts import verbs as accounts
 from accounts.models import User
 from accounts.verbs import IssuedKey
 from ledger import verbs
-from ledger.reconcile import reconcile
 from tests import database, plain, zygote
 from tests.emptying import SHARING, empty, take_left
 from tests.planting import plant, plant_as_migrated
+from tests.proving import prove
 from tests.scheduling import ByServers
 
 SLOW = (
@@ -160,7 +160,7 @@ def clean_books(
 def proved(clean_books: None) -> Iterator[None]:
     """The books must reconcile when the test is over."""
     yield
-    assert reconcile().violations == []
+    prove()
 
 
 def _plant_after_flush(**_: Any) -> None:

@@ -1,6 +1,5 @@
 """Reading Stripe's lists, page after page."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ def listing(path: str, **filters: Any) -> Iterator[dict[str, Any]]:
     """
     while True:
         with asking(f"list {path}"):
-            page = json.loads(api().raw_request("get", path, limit=PAGE, **filters).body)
+            page: Any = api().raw_request("get", path, limit=PAGE, **filters).data
         yield from page["data"]
         if not page["has_more"]:
             return

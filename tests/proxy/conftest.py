@@ -19,10 +19,10 @@ from django.test import override_settings
 from psycopg.conninfo import make_conninfo
 
 from ledger.models import Hold
-from ledger.reconcile import reconcile
 from tests.emptying import empty, leave_models
 from tests.fakes.providers import FakeProviders
 from tests.planting import plant_beside_models
+from tests.proving import prove
 from tests.proxy.dialects import Dialect, Reply
 from tests.proxy.outcomes import assert_keeps_secrets
 from tests.proxy.riders import Rider, make_rider
@@ -194,7 +194,7 @@ def assert_all_settled(fake: FakeProviders) -> None:
     wait_for(
         lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists(), 10, "every hold ended"
     )
-    assert reconcile().violations == []
+    prove()
 
 
 def assert_log_clean(log: str, fake: FakeProviders) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import forms
@@ -35,7 +35,7 @@ def answer(
     ``objects``, newest first, stand for the table.
     """
     wanted = {name: forms.text(params, name) for name in filters}
-    created = params.get("created")
+    in_range = _range(params.get("created"))
     newest_first = reversed(store.tables[table].values()) if objects is None else objects
     chosen = [
         object
@@ -43,7 +43,7 @@ def answer(
         if not object.get("_hidden")
         and (where is None or where(object))
         and all(value is None or _same(object.get(n), value) for n, value in wanted.items())
-        and (created is None or _in_range(object["created"], created))
+        and (in_range is None or in_range(object["created"]))
     ]
     return cut(chosen, params, url=url, kind=TABLES[table], show=lambda o: render(store, o))
 
@@ -82,11 +82,14 @@ def _same(value: Any, wanted: str) -> bool:
     return value == wanted
 
 
-def _in_range(value: int, wanted: Any) -> bool:
+def _range(wanted: Any) -> Callable[[int], bool] | None:
+    """Whether a moment is within what was asked for; nothing where nothing was."""
+    if wanted is None:
+        return None
     if isinstance(wanted, dict):
-        return all(
-            _RANGES[name](value, forms.integer(wanted, name) or 0)
-            for name in wanted
-            if name in _RANGES
-        )
-    return value == forms.integer({"created": wanted}, "created")
+        bounds = [
+            (_RANGES[name], forms.integer(wanted, name) or 0) for name in wanted if name in _RANGES
+        ]
+        return lambda value: all(holds(value, bound) for holds, bound in bounds)
+    moment = forms.integer({"created": wanted}, "created")
+    return lambda value: value == moment
