@@ -16,6 +16,7 @@ from usage.models import Call
 
 pytestmark = pytest.mark.xdist_group("proxy-slow")
 MEGABYTE = 2**20
+TRIES = 5
 
 
 def _connections(farebox: Farebox, client_port: int) -> list[str]:
@@ -92,22 +93,21 @@ def test_a_body_that_drips_for_ever_is_refused(
 ) -> None:
     """A byte now and then resets the pause, but not the end of all patience (ten pauses)."""
     data = request(ANTHROPIC, rider.secret, b" " * 10_000)
-    drips = 0
+    began = time.monotonic()
     with Wire(farebox) as wire:
         wire.send(data[:-10_000])
         wire.socket.settimeout(0.25)
         while True:
             try:
                 wire.send(b" ")
-                drips += 1
                 part = wire.socket.recv(4_096)
             except TimeoutError:
-                assert drips < 200
+                assert time.monotonic() - began < 50, "its patience has no end"
                 continue
             wire.got += part
             break
         assert b"400 Bad Request" in wire.got
-    assert drips >= 30
+    assert time.monotonic() - began > 7.5, "which is long after the first pause"
     rider.assert_untouched()
     assert fake.requests == []
 
@@ -115,6 +115,16 @@ def test_a_body_that_drips_for_ever_is_refused(
 def test_slow_senders_do_not_slow_others(
     farebox: Farebox, fake: FakeProviders, rider: Rider
 ) -> None:
+    """Who waited for them would do so each time; what else the machine does comes and goes."""
+    seconds: list[float] = []
+    while not seconds or (seconds[-1] >= 1 and len(seconds) < TRIES):
+        seconds.append(_stream_beside_slow_senders(farebox, rider))
+    assert seconds[-1] < 1, seconds
+    rider.settled(len(seconds))
+
+
+def _stream_beside_slow_senders(farebox: Farebox, rider: Rider) -> float:
+    """What a stream took, in seconds, while fifty others' requests lacked their last byte."""
     data = request(OPENAI, rider.secret, b" " * 1_000)
     wires = [Wire(farebox) for _ in range(50)]
     try:
@@ -122,9 +132,9 @@ def test_slow_senders_do_not_slow_others(
             wire.send(data[:-1])
         start = time.monotonic()
         assert OPENAI.ask(farebox, rider.secret, stream=True).whole
-        assert time.monotonic() - start < 1
-        wait_for(lambda: all(wire.is_closed_by_server(5) for wire in wires), 10)
+        took = time.monotonic() - start
+        wait_for(lambda: all(wire.is_closed_by_server(5) for wire in wires), 30)
     finally:
         for wire in wires:
             wire.socket.close()
-    rider.only_call()
+    return took
