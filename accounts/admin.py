@@ -14,11 +14,13 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import client_admin, leaving, rescue, verbs  # noqa: F401  registers OIDC's clients
+from accounts import client_admin, key_admin, leaving, rescue, verbs  # noqa: F401  register theirs
+from accounts.finding import users_whose_email_begins as users_whose_email_begins
+from accounts.key_admin import key_state
 from accounts.models import ApiKey, User
 from accounts.sign_in_admin import (
     AuthenticatorInline,
@@ -31,22 +33,11 @@ from accounts.sign_in_admin import (
 from common.admin import (
     BigTableAdmin,
     ConfirmedForm,
-    ReadOnlyAdmin,
     ShownInline,
     confirm,
-    credits,
     link_to,
     reason_field,
 )
-
-PREFIX_LENGTH = 9
-
-
-def users_whose_email_begins(term: str, most: int = 100) -> list[int]:
-    """The ids of at most ``most`` users whose address begins with ``term``; by index."""
-    found = User.objects.filter(email__startswith=term.strip().lower())
-    return list(found.values_list("pk", flat=True)[:most])
-
 
 class SearchedByEmail(ModelAdmin):
     """A list of what users have, searched by how their address begins. ``owner`` is a column."""
@@ -85,15 +76,6 @@ class NewUserForm(LowerEmail, UserCreationForm):
 
 class ChangeUserForm(LowerEmail, UserChangeForm):
     """The admin names its model and fields."""
-
-
-@display(
-    description="state", label={"active": "success", "expired": "warning", "revoked": "danger"}
-)
-def key_state(_admin: Any, key: ApiKey) -> str:
-    if key.revoked_at:
-        return "revoked"
-    return "active" if key.is_active else "expired"
 
 
 class ApiKeyInline(ShownInline):
@@ -218,76 +200,6 @@ class UserAdmin(SignInActions, DjangoUserAdmin, BigTableAdmin):  # type: ignore[
             form_class=DeleteAccountForm,
             act=act,
             user=user,
-        )
-
-
-class RevokeForm(ConfirmedForm):
-    reason = reason_field("Kept in the key's history.")
-
-    def summary(self) -> str:
-        return "The key stops working at once and for good."
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnlyAdmin):
-    """Keys, without their secrets, which nobody has but their owners."""
-
-    ordering = ("-id",)
-    list_display = ("name", "prefix", "owner", "key_state", "last_used_at", "created_at")
-    list_select_related = ("user",)
-    search_fields = ("prefix",)
-    search_help_text = "how the key begins (fb_…), or its owner's e-mail address"
-    fields = (
-        "name", "prefix", "owner", "key_state", "scopes", "cap", "created_at", "expires_at",
-        "last_used_at", "revoked_at",
-    )  # fmt: skip
-    readonly_fields = fields
-    actions_detail = ("revoke",)
-    key_state = key_state
-    cap = credits("monthly_cap", "monthly cap, credits")
-
-    @admin.display(description="owner")
-    def owner(self, key: ApiKey) -> str:
-        return link_to(key.user)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ApiKey], search_term: str
-    ) -> tuple[QuerySet[ApiKey], bool]:
-        term = search_term.strip()
-        if term.startswith("fb_"):
-            return queryset.filter(prefix__startswith=term[:PREFIX_LENGTH]), False
-        if term:
-            return queryset.filter(user__in=users_whose_email_begins(term)), False
-        return queryset, False
-
-    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("accounts.change_apikey")
-
-    @action(
-        description="Revoke",
-        url_path="revoke",
-        permissions=["revoke"],
-        icon="block",
-        variant=ActionVariant.DANGER,
-    )
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = self.get_object(request, object_id)
-
-        def act(form: RevokeForm) -> str:
-            assert key is not None
-            done = verbs.revoke_key(key=key)
-            if not done:
-                return f"The key {key} was revoked already."
-            return f"Revoked {key}: {form.cleaned_data['reason']}"
-
-        return confirm(
-            request,
-            model_admin=self,
-            target=key,
-            allowed=self.has_revoke_permission(request),
-            title="Revoke an API key",
-            form_class=RevokeForm,
-            act=act,
         )
 
 

@@ -144,6 +144,22 @@ class MayRead(HasScope):
     """The default permission of the API."""
 
 
+class MayMoveCredits(HasScope):
+    """A service key, whose owner is staff still. Nobody who is signed in, staff or not: what moves
+    other people's credits is said by a program that was made for it."""
+
+    scope = "credits"
+    message = "This takes a service key, which staff make; see docs/credits.md."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not super().has_permission(request, view):
+            return False
+        if not user_of(request).is_staff:
+            self.message = "This service key's owner is no longer staff."
+            return False
+        return True
+
+
 class SignedIn(BasePermission):
     """A person who is signed in, by whatever means; a program with an API key is not let in.
 

@@ -14,6 +14,7 @@ PREFIX = "fb_"
 RANDOM_LENGTH = 40
 CHECKSUM_LENGTH = 6
 LENGTH = len(PREFIX) + RANDOM_LENGTH + CHECKSUM_LENGTH
+SHOWN_LENGTH = len(PREFIX) + 6  # of what people tell their keys apart by
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
@@ -39,6 +40,11 @@ def is_well_formed(key: str) -> bool:
         return False
     body, check = key[len(PREFIX) : -CHECKSUM_LENGTH], key[-CHECKSUM_LENGTH:]
     return checksum(body) == check
+
+
+def shown_part(key: str) -> str:
+    """How a key begins, by which people tell theirs apart."""
+    return key[:SHOWN_LENGTH]
 
 
 def digest(key: str) -> bytes:

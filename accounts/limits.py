@@ -137,6 +137,19 @@ class CallerThrottle(BaseThrottle):
         return self.waiting
 
 
+class ServiceThrottle(BaseThrottle):
+    """Of service keys: each has calls of its own, whoever owns it, and more than people have."""
+
+    waiting = 0
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        self.waiting = hit(settings.SERVICE_RATE_KEY, "service", str(request.auth.pk))
+        return self.waiting == 0
+
+    def wait(self) -> float:
+        return self.waiting
+
+
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> JsonResponse:
     """DRF's ``EXCEPTION_HANDLER``: the contract's, and a 401 counts against its address.
 

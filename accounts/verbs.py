@@ -82,7 +82,7 @@ def issue_key(
         key = ApiKey.objects.create(
             user=user,
             name=name,
-            prefix=secret[: len(keys.PREFIX) + 6],
+            prefix=keys.shown_part(secret),
             digest=keys.digest(secret),
             scopes=wanted,
             monthly_cap=monthly_cap,

@@ -1,5 +1,6 @@
 """Pieces of the OpenAPI description that every app's views share, and the fields they name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -16,6 +17,11 @@ SIGNED_IN: Any = [{"accessToken": []}, {"sessionToken": []}, {"cookieAuth": []}]
 _ERRORS: dict[int, tuple[str, str, str]] = {
     400: ("invalid_request_error", "bad_request", "limit: A valid integer is required."),
     401: ("invalid_request_error", "invalid_api_key", "This API key is not valid."),
+    402: (
+        "insufficient_quota",
+        "insufficient_credits",
+        "5.000000 credits are needed and 1.500000 are available. Top up at …",
+    ),
     403: ("invalid_request_error", "permission_denied", "This API key lacks the scope 'read'."),
     404: ("invalid_request_error", "not_found", "There is nothing here."),
     409: (
@@ -76,11 +82,17 @@ class ErrorSerializer(serializers.Serializer[Any]):
     error = ErrorDetailSerializer()
 
 
-def errors(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """The answers of ``statuses`` in the error contract's shape, for ``extend_schema``."""
+Said = tuple[str, str, str]  # an error's type, code and message
+
+
+def errors(
+    *statuses: int, said: Mapping[int, Said] | None = None
+) -> dict[tuple[int, str], OpenApiResponse]:
+    """The answers of ``statuses`` in the error contract's shape, for ``extend_schema``; ``said``
+    where an address says something else than most."""
     answers = {}
     for status in statuses:
-        kind, code, message = _ERRORS[status]
+        kind, code, message = (said or {}).get(status) or _ERRORS[status]
         body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
         if status == 400:
             body["error"]["param"] = "limit"

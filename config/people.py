@@ -122,6 +122,9 @@ def settings(
         "API_RATE_USER": rate("API_RATE_USER", env.text("API_RATE_USER", "600/minute")),
         "BUY_RATE_USER": rate("BUY_RATE_USER", env.text("BUY_RATE_USER", "60/hour")),
         "API_RATE_ADDRESS": rate("API_RATE_ADDRESS", env.text("API_RATE_ADDRESS", "120/minute")),
+        "SERVICE_RATE_KEY": rate(
+            "SERVICE_RATE_KEY", env.text("SERVICE_RATE_KEY", "6000/minute")
+        ),
         "PROXY_RATE_ADDRESS": rate(
             "PROXY_RATE_ADDRESS", env.text("PROXY_RATE_ADDRESS", "600/minute")
         ),

@@ -37,6 +37,7 @@ urlpatterns = [
     path("api/", include("accounts.urls")),
     path("api/", include("billing.urls")),
     path("api/", include("usage.urls")),
+    path("api/credits/", include("usage.credits.urls")),
     path("api/", include("proxy.urls")),
     re_path(r"^api/", pages.api_not_found),
     path("stripe/webhook/<uuid:uuid>/", webhooks.receive, name="stripe-webhook"),

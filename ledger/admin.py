@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from accounts.admin import users_whose_email_begins
-from accounts.models import User
+from accounts.models import ApiKey, User
 from common.admin import ReadOnlyAdmin, credits, is_uuid, link_to
 from ledger.models import Account, Grant, Hold, IdempotencyKey, Reconciliation, Transfer
 
@@ -29,6 +29,17 @@ def pretty(value: Any) -> str:
         '<pre class="fb-text">{}</pre>',
         json.dumps(value, indent=2, ensure_ascii=False),
     )
+
+
+def moved_by(metadata: dict[str, Any]) -> str:
+    """Which of the staff, or which service. Both are named by id alone: transfers can't be changed
+    when somebody leaves."""
+    if key := ApiKey.objects.filter(pk=is_uuid(str(metadata.get("service", "")))).first():
+        return link_to(key, f"service {key}")
+    actor = metadata.get("actor")
+    if isinstance(actor, int) and (user := User.objects.filter(pk=actor).first()):
+        return link_to(user)
+    return str(metadata.get("service") or actor or "-")
 
 
 def wallets_found(term: str) -> list[int]:
@@ -92,11 +103,7 @@ class TransferAdmin(ReadOnlyAdmin):
 
     @admin.display(description="by")
     def by(self, transfer: Transfer) -> str:
-        """Transfers name staff by id alone: they can't be changed when somebody leaves."""
-        actor = transfer.metadata.get("actor")
-        if isinstance(actor, int) and (user := User.objects.filter(pk=actor).first()):
-            return link_to(user)
-        return str(actor or "-")
+        return moved_by(transfer.metadata)
 
     @admin.display(description="reason")
     def reason(self, transfer: Transfer) -> str:
@@ -206,8 +213,8 @@ class HoldAdmin(ReadOnlyAdmin):
     search_fields = ("id",)
     search_help_text = "a hold's id, or how its owner's e-mail address begins (open holds)"
     fields = (
-        "id", "wallet", "kind", "state_", "amount_", "captured_", "lease_until", "created",
-        "ended", "checkpoint_", "details",
+        "id", "wallet", "kind", "state_", "amount_", "captured_", "by", "reason", "lease_until",
+        "created", "ended", "checkpoint_", "details",
     )  # fmt: skip
     readonly_fields = fields
     amount_, captured_ = credits("amount"), credits("captured")
@@ -219,6 +226,14 @@ class HoldAdmin(ReadOnlyAdmin):
     @admin.display(description="wallet")
     def wallet(self, hold: Hold) -> str:
         return link_to(hold.account, label_of(hold.account))
+
+    @admin.display(description="by")
+    def by(self, hold: Hold) -> str:
+        return moved_by(hold.metadata)
+
+    @admin.display(description="reason")
+    def reason(self, hold: Hold) -> str:
+        return str(hold.metadata.get("reason", "-"))
 
     @admin.display(description="checkpoint")
     def checkpoint_(self, hold: Hold) -> str:

@@ -8,7 +8,7 @@ from django.db.models import F, QuerySet
 
 from accounts.models import User
 from common.paging import Cursor, bad_cursor
-from ledger.models import Account, Transfer
+from ledger.models import Account, Hold, Transfer
 
 
 def wallet_id_of(user: User) -> int | None:
@@ -23,6 +23,13 @@ def wallet_id_of(user: User) -> int | None:
 def place(transfer: Transfer) -> tuple[str]:
     """Where a transfer stands in the history, for a cursor."""
     return (str(transfer.pk),)
+
+
+def reason_of(moved: Transfer | Hold) -> str | None:
+    """What a back end of the operator's gave as its reason, for the user to read. A reason that
+    staff gave is theirs alone: ``None``."""
+    told = moved.metadata
+    return str(told["reason"]) if "service" in told and told.get("reason") else None
 
 
 def transfers_of(wallet: int, cursor: Cursor | None, count: int) -> Sequence[Transfer]:

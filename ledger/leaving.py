@@ -10,7 +10,7 @@ from accounts.models import User
 from common.money import format_credits
 from ledger import verbs
 from ledger.balances import balance_of
-from ledger.history import wallet_id_of
+from ledger.history import reason_of, wallet_id_of
 from ledger.models import Account, Grant, Hold, Transfer
 
 ROWS = 1000  # read at a time
@@ -45,6 +45,7 @@ def transfers(user: User) -> Iterator[dict[str, Any]]:
             "kind": row.kind,
             "amount": format_credits(-row.amount if row.debit_id == own else row.amount),
             "hold": row.hold_id,
+            "reason": reason_of(row),
             "created": row.created,
         }
 
@@ -70,6 +71,7 @@ def open_holds(user: User) -> list[dict[str, Any]]:
             "id": hold.pk,
             "kind": hold.kind,
             "amount": format_credits(hold.amount),
+            "reason": reason_of(hold),
             "created": hold.created,
         }
         for hold in holds.order_by("created")

@@ -4,7 +4,8 @@
 
 Amounts are whole microcredits. Every verb takes a ``key`` made by the caller from the cause
 (``"stripe:invoice:in_1"``, ``"job:7:refund"``): the same key and input answer the first result
-again, the same key with another input raises ``IdempotencyConflict``. All of them may raise
+again, the same key with another input raises ``IdempotencyConflict``; a digest of what else was
+asked of the caller belongs to the input, as ``"request"`` in the metadata. All of them may raise
 ``BadInput`` (an amount that can't be), ``NotFound`` and ``Unavailable`` (the wallet is busy).
 
 Each works in both worlds: ``verbs.hold(...)``, or ``await verbs.hold.aio(conn, ...)``.

@@ -4,4 +4,7 @@ from django.urls import URLPattern, path
 
 from usage import pages
 
-urlpatterns: list[URLPattern] = [path("", pages.overview, name="dashboard")]
+urlpatterns: list[URLPattern] = [
+    path("", pages.overview, name="dashboard"),
+    path("history/", pages.history, name="dashboard-history"),
+]

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from billing.models import Entitlement
 from common.openapi import CreditsField
 from common.tables import PageQuery
+from ledger.history import reason_of
 from ledger.models import Transfer
 from usage.models import Call
 from usage.receipts import OPEN
@@ -124,12 +125,18 @@ class TransferSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=Transfer.Kind.choices)
     amount = CreditsField(source="signed")
     call = serializers.SerializerMethodField(help_text="the call it belongs to")
+    reason = serializers.SerializerMethodField(
+        help_text="what it was for, if another service than the proxy moved it"
+    )
     created = serializers.DateTimeField()
 
     @extend_schema_field({"type": "string", "format": "uuid", "nullable": True})
     def get_call(self, transfer: Transfer) -> str | None:
         of_call = transfer.hold_kind == "call"  # type: ignore[attr-defined]
         return str(transfer.hold_id) if of_call else None
+
+    def get_reason(self, transfer: Transfer) -> str | None:
+        return reason_of(transfer)
 
 
 class PageSerializer(serializers.Serializer[Any]):

@@ -119,6 +119,7 @@ def kind(bound: BoundField) -> str:
 # The account's pages: title, the address' name, and what other addresses belong to it.
 _PLACES = (
     ("Overview", "dashboard", ()),
+    ("History", "dashboard-history", ()),
     ("Billing", "billing", ("/dashboard/billing/", "/dashboard/checkout/")),
     ("API keys", "dashboard-keys", ("/dashboard/keys/",)),
     ("Security", "mfa_index", ("/accounts/2fa/", "/accounts/password/")),

@@ -194,6 +194,14 @@ BEGIN
     RETURN r.result;
 END $$;
 
+-- What a caller says besides of what was asked of it: a digest in the metadata's "request". It
+-- belongs to the key's input, so that the key stands for the whole of what was asked.
+CREATE OR REPLACE FUNCTION ledger__request(p_metadata jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN p_metadata ? 'request'
+        THEN jsonb_build_object('request', p_metadata -> 'request') ELSE '{}' END
+$$;
+
 CREATE OR REPLACE FUNCTION ledger__record(
     p_key text, p_verb text, p_input jsonb, p_result jsonb
 ) RETURNS jsonb LANGUAGE sql AS $$

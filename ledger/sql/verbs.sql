@@ -77,7 +77,7 @@ CREATE OR REPLACE FUNCTION ledger_hold(
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_input jsonb := jsonb_build_object('account', p_account, 'amount', p_amount,
-        'minimum', p_minimum, 'kind', p_kind);
+        'minimum', p_minimum, 'kind', p_kind) || ledger__request(p_metadata);
     v_result jsonb := ledger__replay(p_key, 'hold', v_input);
     h ledger_hold;
 BEGIN
@@ -112,7 +112,8 @@ CREATE OR REPLACE FUNCTION ledger_capture(
     p_hold uuid, p_amount bigint, p_key text, p_metadata jsonb
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_input jsonb := jsonb_build_object('hold', p_hold, 'amount', p_amount);
+    v_input jsonb := jsonb_build_object('hold', p_hold, 'amount', p_amount)
+        || ledger__request(p_metadata);
     v_result jsonb := ledger__replay(p_key, 'capture', v_input);
     h ledger_hold;
     e record;
@@ -153,7 +154,8 @@ CREATE OR REPLACE FUNCTION ledger_spend(
     p_account bigint, p_amount bigint, p_key text, p_metadata jsonb
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_input jsonb := jsonb_build_object('account', p_account, 'amount', p_amount);
+    v_input jsonb := jsonb_build_object('account', p_account, 'amount', p_amount)
+        || ledger__request(p_metadata);
     v_result jsonb := ledger__replay(p_key, 'spend', v_input);
     h ledger_hold;
     e record;
@@ -175,7 +177,8 @@ CREATE OR REPLACE FUNCTION ledger_refund(
     p_transfer bigint, p_amount bigint, p_key text, p_metadata jsonb
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_input jsonb := jsonb_build_object('transfer', p_transfer, 'amount', p_amount);
+    v_input jsonb := jsonb_build_object('transfer', p_transfer, 'amount', p_amount)
+        || ledger__request(p_metadata);
     v_result jsonb := ledger__replay(p_key, 'refund', v_input);
     t ledger_transfer;
     v_refunded bigint;

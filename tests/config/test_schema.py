@@ -21,7 +21,9 @@ def test_every_address_is_described(schema):
                 "/api/plans", "/api/quote", "/api/keys", "/api/keys/{key_id}", "/api/backup",
                 "/api/account", "/api/account/export", "/api/ws-ticket",
                 "/api/billing/subscription", "/api/billing/invoices", "/api/billing/checkout",
-                "/api/billing/credits", "/api/billing/portal"}  # fmt: skip
+                "/api/billing/credits", "/api/billing/portal", "/api/credits/hold",
+                "/api/credits/capture", "/api/credits/release", "/api/credits/spend",
+                "/api/credits/refund"}  # fmt: skip
     assert expected <= set(schema["paths"])
 
 

@@ -33,7 +33,7 @@ def test_a_history(api, user, wallet, fund):
         ("capture", "-1.500000", str(call)),
         ("purchase", "5.000000", None),
     ]
-    assert set(shown[0]) == {"id", "kind", "amount", "call", "created"}
+    assert set(shown[0]) == {"id", "kind", "amount", "call", "reason", "created"}
     ids = [row["id"] for row in shown]
     assert ids == sorted(ids, reverse=True)
 
@@ -89,7 +89,7 @@ def test_as_csv(api, wallet, fund):
     fund(wallet, 1_000_000)
     verbs.spend(account=wallet, amount=1, key="spend")
     lines = api.get("/api/transfers?format=csv").content.decode().splitlines()
-    assert lines[0] == "id,kind,amount,call,created"
+    assert lines[0] == "id,kind,amount,call,reason,created"
     assert lines[1].split(",")[1:4] == ["capture", "-0.000001", ""]
 
 
