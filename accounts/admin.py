@@ -18,7 +18,7 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import client_admin, key_admin, leaving, rescue, verbs  # noqa: F401  register theirs
+from accounts import client_admin, leaving, rescue, verbs  # noqa: F401  registers OIDC's clients
 from accounts.finding import users_whose_email_begins as users_whose_email_begins
 from accounts.key_admin import key_state
 from accounts.models import ApiKey, User
@@ -38,6 +38,7 @@ from common.admin import (
     link_to,
     reason_field,
 )
+
 
 class SearchedByEmail(ModelAdmin):
     """A list of what users have, searched by how their address begins. ``owner`` is a column."""

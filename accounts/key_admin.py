@@ -1,5 +1,5 @@
-"""API keys in the admin: every user's, to look at and to revoke, and the service keys of the operator's
-back ends, which are made and renewed here."""
+"""API keys in the admin: every user's, to look at and to revoke, and the service keys of the
+operator's back ends, which are made and renewed here."""
 
 import uuid
 from typing import Any
@@ -125,9 +125,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             # Shown with this very answer: no message waits in a cookie.
             messages.warning(
                 request,
-                format_html(
-                    "Copy the key now, it is shown this once: <code>{}</code>", secret
-                ),
+                format_html("Copy the key now, it is shown this once: <code>{}</code>", secret),
             )
         return super().change_view(request, object_id, *args, **kwargs)
 

@@ -34,7 +34,8 @@ def pretty(value: Any) -> str:
 def moved_by(metadata: dict[str, Any]) -> str:
     """Which of the staff, or which service. Both are named by id alone: transfers can't be changed
     when somebody leaves."""
-    if key := ApiKey.objects.filter(pk=is_uuid(str(metadata.get("service", "")))).first():
+    service = is_uuid(str(metadata.get("service", "")))
+    if service and (key := ApiKey.objects.filter(pk=service).first()):
         return link_to(key, f"service {key}")
     actor = metadata.get("actor")
     if isinstance(actor, int) and (user := User.objects.filter(pk=actor).first()):

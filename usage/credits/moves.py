@@ -180,9 +180,7 @@ def _moved(asked: Asked, verb: str, act: Callable[[], T], wallet: int) -> T:
         if verb in ("hold", "spend"):
             _asked_in_vain(wallet)
         where = f"{settings.PUBLIC_URL}/dashboard/billing/"
-        raise type(refusal)(
-            f"{refusal.message} Top up at {where}.", should_retry=False
-        ) from None
+        raise type(refusal)(f"{refusal.message} Top up at {where}.", should_retry=False) from None
     except BadInput as refusal:  # of the ledger's, only a refund's amount is left
         raise BadInput(f"amount: {refusal.message}", param="amount") from None
     log.info("credits moved", verb=verb, service=str(asked.by.pk), wallet=wallet)

@@ -11,8 +11,8 @@ CREDIT = 1_000_000
 
 
 class Service:
-    """Calls ``/api/credits`` with a service key. Each call has an Idempotency-Key of its own, unless
-    ``again`` names one."""
+    """Calls ``/api/credits`` with a service key. Each call has an Idempotency-Key of its own,
+    unless ``again`` names one."""
 
     def __init__(self, issued: IssuedKey) -> None:
         self.key = issued.key

@@ -105,7 +105,7 @@ def test_a_hold_that_nobody_ends_is_released_when_its_lease_is_over(shop, user, 
     assert (error["code"], "released" in error["message"]) == ("completed", True)
 
 
-def test_the_usual_lease_is_a_quarter_of_an_hour_and_the_keys_last_use_is_kept(shop, user, wallet, fund):
+def test_the_usual_lease_and_the_keys_last_use(shop, user, wallet, fund):
     fund(wallet, CREDIT)
     shop.done("hold", account=user.email, amount="1", reason="a film")
     hold = Hold.objects.get()
