@@ -35,14 +35,11 @@ def issue(*, name: str) -> IssuedKey:
 
 def renew(*, key: ApiKey) -> IssuedKey | None:
     """Give a service key another secret: the old one stops at once, and what the service has moved
-    stays its own. ``None`` for a key that has ended, or is no service key."""
+    stays its own. ``None`` for a key that has ended, or is not only a service key."""
     secret = keys.new_key()
     with transaction.atomic():
-        live = ApiKey.objects.select_for_update(no_key=True).filter(
-            pk=key.pk, revoked_at=None, scopes__contains=sorted(STAFF_SCOPES)
-        )
-        found = live.first()
-        if found is None or not found.is_active:
+        found = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        if not (found.is_active and is_service_key(found)):
             return None
         found.prefix, found.digest = keys.shown_part(secret), keys.digest(secret)
         found.save(update_fields=["prefix", "digest"])
@@ -51,4 +48,5 @@ def renew(*, key: ApiKey) -> IssuedKey | None:
 
 
 def is_service_key(key: ApiKey) -> bool:
-    return bool(STAFF_SCOPES.intersection(key.scopes))
+    """Whether it is one and nothing else: a key that opens its owner's account, too, is theirs."""
+    return set(key.scopes) == STAFF_SCOPES
