@@ -221,9 +221,9 @@ def test_no_page_tells_a_known_address_from_an_unknown_one(ada):
 # --- The account ------------------------------------------------------------------------------
 
 PLACES = [
-    "dashboard", "dashboard-keys", "mfa_index", "dashboard-sessions", "usersessions_list",
-    "account_email", "account_change_password", "socialaccount_connections", "dashboard-data",
-    "account_logout", "account_reauthenticate",
+    "dashboard", "dashboard-history", "dashboard-keys", "mfa_index", "dashboard-sessions",
+    "usersessions_list", "account_email", "account_change_password", "socialaccount_connections",
+    "dashboard-data", "account_logout", "account_reauthenticate",
 ]  # fmt: skip
 
 

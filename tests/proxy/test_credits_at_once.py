@@ -60,6 +60,16 @@ def test_200_spends_at_once_on_a_balance_for_100_and_each_once_more(farebox: Far
     assert set(of_each) <= {str(shop.key.pk), str(press.key.pk)}
 
 
+def test_20_copies_at_once_are_one(farebox: Farebox) -> None:
+    rider = make_rider(credits=100 * CREDIT)
+    secret = services.issue(name="shop").secret
+    spend: dict[str, Any] = {"account": rider.user.pk, "amount": "5", "reason": "a picture"}
+    answers = ask_all(farebox, "spend", [(secret, "order-1")] * 20, **spend)
+    assert len(set(answers)) == 1
+    assert answers[0][0] == 200
+    assert _taken(rider) == 1
+
+
 def _taken(rider: Rider) -> int:
     return Transfer.objects.filter(kind="capture", debit=rider.wallet).count()
 

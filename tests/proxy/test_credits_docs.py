@@ -50,7 +50,6 @@ def told(rider: Rider) -> list[tuple[str, int]]:
 def test_the_commands(farebox: Farebox, ada: Rider, secret: str) -> None:
     make_key, *commands = blocks("credits.md", "sh")
     assert make_key == "bin/manage create_service_key --name shop\n"
-    # A hold ends once: the second is ended by another hold's words.
     spend, refund, hold, capture, release = commands
     spent, held = map(json.loads, blocks("credits.md", "json"))
 
@@ -70,6 +69,7 @@ def test_the_commands(farebox: Farebox, ada: Rider, secret: str) -> None:
     assert answer == held | {"hold": answer["hold"]}
     taken = curl(capture, HOLD=answer["hold"])
     assert taken["balance"]["available"] == "13.500000"
+    # A hold ends once, so what is released is another.
     another = curl(hold.replace("order-2", "order-3"))
     released = curl(release, HOLD=another["hold"])
     assert released == {"hold": another["hold"], "balance": taken["balance"]}
