@@ -109,3 +109,22 @@ def test_a_pruned_key_does_not_move_credits_twice(wallet):
         verbs.grant(account=wallet, amount=1, kind="purchase", key="key")
 
     assert balance(wallet) == (1, 0, 0)
+
+
+def test_what_else_was_asked_belongs_to_the_input(world):
+    """As a digest, ``request``, beside whatever else the metadata says."""
+    acts = {
+        "hold": {"account": world["wallet"], "amount": 10, "kind": "api", "lease": LEASE},
+        "capture": {"hold": world["hold"], "amount": 10},
+        "spend": {"account": world["wallet"], "amount": 10},
+        "refund": {"transfer": world["transfer"], "amount": 10},
+    }
+    for name, asked in acts.items():
+        verb = getattr(verbs, name)
+        first = verb(**asked, key=name, metadata={"request": "one", "actor": 1})
+        before = rows()
+        assert verb(**asked, key=name, metadata={"request": "one", "actor": 2}) == first
+        for other in ({"request": "two"}, {}, None):
+            with pytest.raises(IdempotencyConflict):
+                verb(**asked, key=name, metadata=other)
+        assert rows() == before

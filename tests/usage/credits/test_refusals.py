@@ -9,6 +9,7 @@ from django.test import Client
 from accounts import leaving, services, verbs
 from accounts.models import User
 from ledger import verbs as ledger
+from tests.accounts import people
 from tests.usage.calls import begin
 from tests.usage.credits.service import CREDIT, Service
 
@@ -234,12 +235,14 @@ def test_a_browsers_cookie_is_no_way_in(user, rich, books):
 
 
 def test_who_is_signed_in_is_no_service(user, rich, books):
-    User.objects.filter(pk=user.pk).update(is_staff=True)
-    browser = Client()
-    browser.force_login(user)
+    user.is_staff = user.is_superuser = True
+    user.set_password(people.PASSWORD)
+    user.save()
+    token = people.session_token(user.email)
     before = books()
-    response = _post(Client(), **{"x-session-token": browser.session.session_key})
-    assert response.status_code in (401, 403)
+    response = _post(Client(), **{"x-session-token": token})
+    assert response.status_code == 403
+    assert "service key" in response.json()["error"]["message"]
     assert books() == before
 
 
