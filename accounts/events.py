@@ -68,13 +68,23 @@ def publish(user: int, kind: str, body: Mapping[str, Any]) -> None:
     may cross, so let one process tell of one thing. What is larger than ``MOST_BYTES`` (a result,
     say) has an address of its own to be fetched from; it is not sent, and logged.
     """
+    if (event := _event(user, kind, body)) is not None:
+        transaction.on_commit(lambda: _outbox.add(event=event), robust=True)
+
+
+def tell(user: int, kind: str, body: Mapping[str, Any]) -> None:
+    """``publish`` of what is committed. May be called anywhere."""
+    if (event := _event(user, kind, body)) is not None:
+        _outbox.add(event=event)
+
+
+def _event(user: int, kind: str, body: Mapping[str, Any]) -> "Event | None":
     text = orjson.dumps({"type": kind, kind: body}, default=str)
     if len(text) > MOST_BYTES:
         log.error("an account event is too large to be sent", kind=kind, bytes=len(text))
-        return
+        return None
     about = f"{kind}:{body['id']}" if "id" in body else kind
-    event = (user, about, text.decode())
-    transaction.on_commit(lambda: _outbox.add(event=event), robust=True)
+    return user, about, text.decode()
 
 
 def group() -> str:

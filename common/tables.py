@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, TypeVar
 
 from rest_framework import serializers
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -40,7 +40,7 @@ class PageQuery(serializers.Serializer[Any]):
 class TableView(APIView):
     """A table in JSON or CSV. A CSV that has more rows names the rest in a ``Link`` header."""
 
-    renderer_classes = (JSONRenderer, CsvRenderer)
+    renderer_classes: tuple[type[BaseRenderer], ...] = (JSONRenderer, CsvRenderer)
     csv_fields: ClassVar[list[str]] = []
 
     def page_size(self, request: Request, limit: int | None) -> int:

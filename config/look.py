@@ -29,6 +29,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "EntitlementStatus": "billing.models.Entitlement.Status",
         "TransferKind": "ledger.models.Transfer.Kind",
         "Metering": "billing.models.Plan.Metering",
+        "JobState": "jobs.models.Job.State",
     },
 }
 

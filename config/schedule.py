@@ -5,6 +5,12 @@ from celery.schedules import crontab
 
 SCHEDULE = {
     "sweep": {"task": "usage.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "sweep-jobs": {"task": "jobs.tasks.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "forget-jobs": {
+        "task": "jobs.tasks.forget",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "forget-call-keys": {
         "task": "usage.tasks.forget_keys",
         "schedule": 3600.0,

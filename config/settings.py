@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
-from config import env, payments, people
+from config import env, jobs, payments, people
 from config.look import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.look import UNFOLD as UNFOLD
 from config.observability import values
@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "billing",
     "usage",
     "proxy",
+    "jobs",
 ]
 
 MIDDLEWARE = [
@@ -208,6 +209,11 @@ STATIC_ROOT = BASE_DIR / "build" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Large results of jobs. Web and worker processes of several machines need one that all see.
+    "jobs": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": env.text("JOB_FILES", str(FAREBOX_HOME / "files"))},
+    },
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -282,6 +288,22 @@ CLIENT_BODY_SECONDS = env.whole("CLIENT_BODY_SECONDS", 30, least=1)
 CLIENT_STALL_SECONDS = env.whole("CLIENT_STALL_SECONDS", 30, least=1)
 SHUTDOWN_DELAY_SECONDS = env.whole("SHUTDOWN_DELAY_SECONDS", 0, most=300)
 SHUTDOWN_SECONDS = env.whole("SHUTDOWN_SECONDS", 20, most=3600)
+
+# --- Jobs -------------------------------------------------------------------------------------
+globals().update(jobs.settings())
+# Those of the above that our own code reads.
+JOB_LEASE_SECONDS: int
+JOB_ATTEMPTS: int
+JOB_RETRY_SECONDS: int
+JOB_COMPLETION_SECONDS: int
+JOB_BATCH_SECONDS: int
+JOB_BATCH_MOST: int
+JOB_BATCH_AT_ONCE: int
+JOBS_OPEN_MOST: int
+JOBS_AT_ONCE: int
+JOB_DEADLINE_HOURS: int
+JOB_RETENTION_HOURS: int
+JOB_INLINE_BYTES: int
 
 # --- HTTP API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -39,6 +39,7 @@ urlpatterns = [
     path("api/", include("usage.urls")),
     path("api/credits/", include("usage.credits.urls")),
     path("api/", include("proxy.urls")),
+    path("api/", include("jobs.urls")),
     re_path(r"^api/", pages.api_not_found),
     path("stripe/webhook/<uuid:uuid>/", webhooks.receive, name="stripe-webhook"),
 ]

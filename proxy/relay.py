@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 
 from common.errors import FareboxError, UpstreamError, UpstreamTimeout
-from proxy import answers, responses, sse
+from proxy import answers, responses, sse, whole
 from proxy.attempts import Attempts
 from proxy.call import Call, Cut
 from proxy.context import Context
@@ -23,7 +23,7 @@ from proxy.errors import Stopping, Unbounded, for_the_record
 from proxy.passing import ClientGone, Passing, begin
 from proxy.responses import Send
 from proxy.stepping import wake
-from proxy.upstream import Answer, read_bounded
+from proxy.upstream import Answer
 from usage.models import Call as CallRecord
 
 log = structlog.get_logger(__name__)
@@ -169,9 +169,7 @@ class Relay:
         await self._send_last({"type": "http.response.body", "body": last})
 
     async def _plain(self, answer: Answer) -> None:
-        body = await read_bounded(answer, settings.MAX_ANSWER_BYTES)
-        answers.expect_json(body)
-        self.call.meter.plain(body)
+        body = await whole.read(answer, self.call.meter)
         self._mark_answered()
         await self._booked(Status.COMPLETED)
         body = self.delivery.whole(body, self.call.spent)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from billing import nudges
 from common.errors import FareboxError, Unavailable
 from common.ids import uuid7
 from common.logging import tell
+from ledger.database import Statement
 from proxy import metrics, tracing
 from proxy.call import Call
 from proxy.pool import Pool
@@ -81,12 +83,21 @@ async def begin(
     raise AssertionError("unreachable")
 
 
+Book = Callable[..., Statement[calls.Finished]]
+
+
 async def finish(
-    pool: Pool, ratios: Ratios, call: Call, status: str, error: str = ""
+    pool: Pool,
+    ratios: Ratios,
+    call: Call,
+    status: str,
+    error: str = "",
+    book: Book = calls.finish.build,
 ) -> calls.Finished | None:
     """End a call by its meter. ``None`` when the database stayed away: the sweeper's then.
 
-    Meant to run in a task of its own, that no disconnect can cancel.
+    Meant to run in a task of its own, that no disconnect can cancel. ``book`` is for a call that
+    something else ends with, in the same commit: it takes what ``calls.finish`` does.
     """
     began = time.monotonic()
     usage, estimated = call.usage(ratios)
@@ -98,7 +109,7 @@ async def finish(
         try:
             async with pool.lease() as conn:
                 done = await conn.run(
-                    calls.finish.build(
+                    book(
                         call=call.id,
                         status=status,
                         charge=model.rates.amount(usage),

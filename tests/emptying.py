@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 # Folders whose tests leave the models in the database for each other, and whether some did.
 SHARING = (
-    "tests/proxy/", "tests/accounts/sockets/", "tests/browser/",
+    "tests/proxy/", "tests/jobs/", "tests/accounts/sockets/", "tests/browser/",
     "tests/accounts/test_losing_access.py",
 )  # fmt: skip
 _left: list[bool] = []

@@ -114,7 +114,7 @@ def begin(
             raise _second(outcome, earlier)
         if left is not None:
             raise _over_limit(outcome, needed, detail, Limits(*left))
-        raise _refusal(outcome, available, needed, affordable, detail, worst, top_up_url)
+        raise refusal(outcome, available, needed, affordable, detail, worst, top_up_url)
 
     return Statement(
         "SELECT outcome, held, output_tokens, available, needed, affordable, detail, limits,"
@@ -232,7 +232,7 @@ def _over_limit(outcome: str, needed: int, detail: int, left: Limits) -> OverLim
     raise AssertionError(f"usage_begin answered {outcome!r}")
 
 
-def _refusal(
+def refusal(
     outcome: str,
     available: int,
     needed: int,
@@ -241,6 +241,7 @@ def _refusal(
     worst: WorstCase,
     top_up_url: str,
 ) -> FareboxError:
+    """What ``usage_begin``'s outcome means for who called, in words."""
     match outcome:
         case "invalid_key":
             return NotAuthenticated(ENDED_KEY)

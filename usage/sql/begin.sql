@@ -14,6 +14,9 @@
 -- a key no more is done. earlier is the call that has the key: of the refusals for it, and of an
 -- attempt that is made again under its own id because its answer was lost.
 --
+-- A call whose metadata names a job waits in a queue: it neither has to keep to the limits of a minute
+-- and of open calls nor counts against them, and its hold is the job's to end.
+--
 -- limits is what usage__limits says, where the plan has any. detail of an outcome that is ok is the
 -- id of the user.
 
@@ -41,6 +44,7 @@ CREATE OR REPLACE FUNCTION usage_begin(
     OUT earlier uuid
 ) LANGUAGE plpgsql AS $$
 DECLARE
+    v_job boolean := p_metadata ? 'job';
     v_now timestamptz;
     v_month text;
     k accounts_apikey;
@@ -113,6 +117,11 @@ BEGIN
         END IF;
         output_tokens := p.max_output_tokens;
     END IF;
+    IF v_job THEN
+        p.requests_per_minute := NULL;
+        p.open_calls := NULL;
+        p.tokens_per_minute := NULL;
+    END IF;
     IF p_input_tokens + p_choices * output_tokens > p.tokens_per_minute THEN
         -- More than a whole minute has: waiting would not help.
         affordable := (p.tokens_per_minute - p_input_tokens) / p_choices;
@@ -175,7 +184,8 @@ BEGIN
     END IF;
 
     IF p.open_calls IS NOT NULL OR k.monthly_cap IS NOT NULL OR p.quota_tokens IS NOT NULL THEN
-        SELECT count(*) FILTER (WHERE h.kind = 'call' AND h.lease_until > v_now),
+        SELECT count(*) FILTER (WHERE h.kind = 'call' AND h.lease_until > v_now
+                   AND NOT h.metadata ? 'job'),
                coalesce(sum(h.amount) FILTER (WHERE h.metadata ->> 'key' = k.id::text), 0),
                coalesce(sum((h.metadata ->> 'tokens')::bigint), 0)
             INTO v_open, v_key_held, v_reserved

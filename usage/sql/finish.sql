@@ -210,14 +210,14 @@ $$;
 
 -- End one call whose lease ran out, the one given or any: paid to its last checkpoint, released
 -- without one. Answers its id, or NULL as ledger_sweep_one does. One call a transaction, for the
--- same reason.
+-- same reason. A job's calls are not among them.
 CREATE OR REPLACE FUNCTION usage_sweep_one(p_call uuid DEFAULT NULL) RETURNS uuid
 LANGUAGE plpgsql AS $$
 DECLARE h ledger_hold;
 BEGIN
     SELECT * INTO h FROM ledger_hold
         WHERE state = 'open' AND kind = 'call' AND lease_until < clock_timestamp()
-          AND (p_call IS NULL OR id = p_call)
+          AND (p_call IS NULL OR id = p_call) AND NOT metadata ? 'job'
         LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF h.id IS NULL THEN
         RETURN NULL;

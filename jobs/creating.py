@@ -1,0 +1,182 @@
+"""Creating a job: its input is read and priced, everything is checked and held, and it is queued.
+
+An unaffordable job is refused at once; nothing of it is left. A job's calls wait in a queue, so the
+plan's limits of a minute are not theirs; there may be ``JOBS_OPEN_MOST`` jobs of a user at a time.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import ApiKey, User
+from common.errors import BadInput, FareboxError, InsufficientCredits, RateLimited
+from common.ids import uuid7
+from common.money import format_credits
+from jobs import dispatch
+from jobs.kinds import KINDS, Part
+from jobs.kinds.base import place_in
+from ledger.database import Statement, verb
+from usage import calls, catalog
+from usage.catalog import Catalog
+from usage.idempotency import Key, KeyReused
+from usage.prices import MILLION
+from usage.providers import configured_providers
+
+CATALOG_SECONDS = 5.0
+
+_catalog: tuple[float, Catalog] = (float("-inf"), Catalog())
+
+
+@dataclass(frozen=True)
+class Created:
+    """A job's id, and whether an earlier request with the same key had made it."""
+
+    job: uuid.UUID
+    repeated: bool
+
+
+def create(
+    *,
+    user: User,
+    key: ApiKey | None,
+    kind: str,
+    given: Any,
+    webhook: str = "",
+    idempotency: Key | None = None,
+) -> Created:
+    """Make a job of ``user``'s, who calls with ``key`` or is signed in.
+
+    Raises ``BadInput`` naming the field, ``ModelNotFound``, and what ``usage.calls.begin`` raises;
+    ``RateLimited`` for too many jobs, and for a key ``KeyReused``.
+    """
+    if kind not in KINDS:
+        raise BadInput(f"kind: must be one of {', '.join(sorted(KINDS))}.", param="kind")
+    parts = _parts(kind, given)
+    with transaction.atomic():
+        created = _create(
+            job=uuid7(),
+            user=user.pk,
+            digest=bytes(key.digest) if key else None,
+            kind=kind,
+            parts=parts,
+            webhook=webhook,
+            key=idempotency,
+        )
+        if not created.repeated:
+            transaction.on_commit(dispatch.hint, robust=True)
+    return created
+
+
+def _parts(kind: str, given: Any) -> list[Part]:
+    try:
+        return KINDS[kind].parts(given, known_models() if given else Catalog())
+    except FareboxError as error:
+        place_in("input", error)
+        raise
+
+
+def known_models() -> Catalog:
+    """The models that can be called, read anew every few seconds."""
+    global _catalog
+    if time.monotonic() - _catalog[0] > CATALOG_SECONDS:
+        _catalog = (time.monotonic(), catalog.load(providers=configured_providers()))
+    return _catalog[1]
+
+
+@verb
+def _create(
+    *,
+    job: uuid.UUID,
+    user: int,
+    digest: bytes | None,
+    kind: str,
+    parts: Sequence[Part],
+    webhook: str,
+    key: Key | None,
+) -> Statement[Created]:
+    def read(row: Sequence[Any]) -> Created:
+        outcome, _, _, available, needed, affordable, detail, place, made = row
+        if outcome in {"ok", "repeated"}:
+            return Created(made, outcome == "repeated")
+        raise _refusal(outcome, available, needed, affordable, detail, place, parts)
+
+    return Statement(
+        "SELECT outcome, held, output_tokens, available, needed, affordable, detail, place, job"
+        " FROM jobs_create(%(job)s, %(user)s, %(digest)s, %(kind)s, %(items)s::jsonb,"
+        " %(inputs)s::text[], %(webhook)s, %(key)s, %(request)s, %(most)s, %(deadline)s)",
+        {
+            "job": job,
+            "user": user,
+            "digest": digest,
+            "kind": kind,
+            "items": json.dumps([_item(part) for part in parts]),
+            "inputs": [part.text for part in parts],
+            "webhook": webhook,
+            "key": key and key.key,
+            "request": key and key.request,
+            "most": settings.JOBS_OPEN_MOST,
+            "deadline": timedelta(hours=settings.JOB_DEADLINE_HOURS),
+        },
+        read,
+        lambda _created: user,
+    )
+
+
+def _item(part: Part) -> dict[str, Any]:
+    """What ``usage_begin`` needs of a part."""
+    model, request = part.request.model, part.request
+    return {
+        "call": str(uuid7()),
+        "model": model.name,
+        "metadata": {
+            "model": model.name,
+            "provider": model.provider,
+            "protocol": request.protocol.route,
+            "price": model.price,
+            "stream": False,
+        },
+        **vars(request.worst),
+    }
+
+
+def _refusal(
+    outcome: str,
+    available: int,
+    needed: int,
+    affordable: int,
+    detail: int,
+    place: int | None,
+    parts: Sequence[Part],
+) -> FareboxError:
+    """What an outcome means to who asked for the job."""
+    if outcome == "key_reused":
+        return KeyReused()
+    if outcome == "too_many":
+        return RateLimited(
+            f"At most {detail} jobs may be queued or running at once; wait for one to end.",
+            retry_after=10,
+        )
+    assert place is not None
+    where = f"{settings.PUBLIC_URL}/dashboard/billing/"
+    if outcome == "insufficient" and len(parts) > 1:
+        needed = sum(_at_most(part) for part in parts)
+        return InsufficientCredits(
+            f"This job may need {format_credits(needed)} credits and there are "
+            f"{format_credits(available)} available. Top up at {where}.",
+            should_retry=False,
+        )
+    worst = parts[place].request.worst
+    return calls.refusal(outcome, available, needed, affordable, detail, worst, where)
+
+
+def _at_most(part: Part) -> int:
+    worst = part.request.worst
+    units = worst.input_units + worst.choices * worst.output_tokens * worst.output_rate
+    return -(-units // MILLION)

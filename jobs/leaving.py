@@ -1,0 +1,51 @@
+"""The jobs' part in leaving: whoever leaves for good takes their jobs along. Imported when the app
+is ready."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from accounts.leaving import exports, on_leaving
+from accounts.models import User
+from common.money import format_credits
+from jobs import results, verbs
+from jobs.models import Item, Job
+
+ROWS = 1000  # read at a time
+
+
+@on_leaving
+def end_jobs(user: User) -> None:
+    """Nothing is worked on any more, every hold is released, and what was asked and answered is
+    deleted. A worker that is at one of them finds it gone within a second."""
+    for job in Job.objects.filter(user=user).values_list("id", flat=True):
+        verbs.end(job=job)
+        transaction.on_commit(partial(results.forget, job), robust=True)
+    Job.objects.filter(user=user).delete()
+
+
+@exports("jobs", Job, Item)
+def jobs(user: User) -> Iterator[dict[str, Any]]:
+    """Those that are still kept, with their results; the calls they made are among the calls."""
+    for job in Job.objects.filter(user=user).order_by("created").iterator(ROWS):
+        yield {
+            "id": job.pk,
+            "kind": job.kind,
+            "state": job.state,
+            "held": format_credits(job.held),
+            "spent": format_credits(job.spent),
+            "created": job.created,
+            "finished": job.finished,
+            "items": [
+                {
+                    "call": item.call,
+                    "state": item.state,
+                    "input": item.input,
+                    "result": results.read(item),
+                    "error": item.error,
+                }
+                for item in job.items.all()
+            ],
+        }
