@@ -14,7 +14,7 @@ import structlog
 from celery.signals import worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
-from jobs.worker import Worker
+from jobs.worker import GIVE_BACK_SECONDS, Worker
 from proxy.context import Context
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class _Process:
         if loop is not None and worker is not None:
             stopped = asyncio.run_coroutine_threadsafe(worker.stop(seconds), loop)
             try:
-                stopped.result(seconds + settings.JOB_LEASE_SECONDS)
+                stopped.result(seconds + GIVE_BACK_SECONDS + 5)
             except Exception as error:
                 log.error("jobs are left to the sweep", error=type(error).__name__)
         thread.join(10)

@@ -38,10 +38,10 @@ def place(job: Job) -> tuple[str, str]:
     return job.created.isoformat(), str(job.pk)
 
 
-def page_of(jobs: QuerySet[Job], cursor: Cursor | None, count: int) -> QuerySet[Job]:
+def page_of(jobs: QuerySet[Job], cursor: Cursor | None, count: int) -> list[Job]:
     """At most ``count`` jobs next to the cursor. Raises ``BadInput`` for one that is none."""
     if cursor is None:
-        return jobs[:count]
+        return list(jobs[:count])
     try:
         created, pk = parse_datetime(cursor.place[0]), uuid.UUID(cursor.place[1])
     except ValueError:
@@ -50,8 +50,9 @@ def page_of(jobs: QuerySet[Job], cursor: Cursor | None, count: int) -> QuerySet[
         raise bad_cursor()
     if cursor.newer:
         newer = Q(created__gt=created) | Q(created=created, pk__gt=pk)
-        return jobs.filter(newer).order_by("created", "pk")[:count]
-    return jobs.filter(Q(created__lt=created) | Q(created=created, pk__lt=pk))[:count]
+        return list(jobs.filter(newer).order_by("created", "pk")[:count])
+    older = Q(created__lt=created) | Q(created=created, pk__lt=pk)
+    return list(jobs.filter(older)[:count])
 
 
 def detail(job: Job) -> Job:

@@ -26,6 +26,8 @@ LOOK_SECONDS = 1.0
 # Taken at a time, so that several workers share what is there.
 CLAIM = 8
 AWAY_SECONDS = 1.0
+# How long the end of the process waits for jobs to be given back.
+GIVE_BACK_SECONDS = 10.0
 # How long before its lease ends a job that could not be renewed is given up, of the lease.
 MARGIN = 0.2
 
@@ -37,6 +39,7 @@ class Worker:
         self.context = context
         self.wake = asyncio.Event()
         self.closing = False
+        self._stopped = asyncio.Event()
         self._runs: dict[UUID, Run] = {}
         self._until: dict[UUID, float] = {}  # when the lease ends, by this process's clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,6 +60,7 @@ class Worker:
                 except TimeoutError:
                     if self.is_idle:
                         return
+            await self._stopped.wait()
         finally:
             care.cancel()
             await asyncio.gather(care, return_exceptions=True)
@@ -70,7 +74,8 @@ class Worker:
         for run in list(self._runs.values()):
             run.end(Why.STOPPED)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=settings.JOB_LEASE_SECONDS)
+            await asyncio.wait(self._tasks, timeout=GIVE_BACK_SECONDS)
+        self._stopped.set()
 
     async def _fill(self) -> None:
         lease = timedelta(seconds=settings.JOB_LEASE_SECONDS)

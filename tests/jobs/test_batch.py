@@ -52,7 +52,7 @@ def test_items_are_asked_side_by_side_within_a_bound(
     asker = Asker(rider)
     made = asker.make("batch", {"requests": [chat() for _ in range(9)]})
     hire().wake()
-    assert fake.wait_until(lambda: fake.open == 3, timeout=10) is not False
+    fake.wait_until(lambda: fake.open == 3, timeout=10)
     asker.cancel(made["id"])
     assert asker.ended(made["id"])["state"] == "canceled"
     assert len(fake.requests) == 3
