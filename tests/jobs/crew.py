@@ -45,7 +45,7 @@ class Crew:
         self.valkey = own_valkey()
         changes = QUICK | {"REDIS_URL": self.valkey, "JOB_FILES": str(home / "files")} | changes
         self.environment = server_environment(fake, database_url, **changes)
-        self._home = home
+        self.home = home
         self.web = Farebox(self.environment, home / "web.log")
         self.workers: list[Launched] = []
         self.customers: list[Customer] = []
@@ -55,10 +55,10 @@ class Crew:
     def start(self, workers: int = 1) -> "Crew":
         self.flush()
         self.web.start()
-        schedule = str(self._home / "schedule")
+        schedule = str(self.home / "schedule")
         self._beat = launch(
             "celery", "-A", "config", "beat", "--schedule", schedule, "--loglevel", "WARNING",
-            env=self.environment, log=self._home / "beat.log",
+            env=self.environment, log=self.home / "beat.log",
         )  # fmt: skip
         for _ in range(workers):
             self.hire()
@@ -72,7 +72,7 @@ class Crew:
     def hire(self, argv: tuple[str, ...] = WORKER, **changes: str) -> Launched:
         """One more worker; returns when it is ready for tasks."""
         self._started += 1
-        log = self._home / f"worker{self._started}.log"
+        log = self.home / f"worker{self._started}.log"
         worker = launch(*argv, env=self.environment | changes, log=log)
         self.workers.append(worker)
         wait_for(lambda: " ready." in _text(log), 60, "the worker is ready")
@@ -94,7 +94,7 @@ class Crew:
         self.flush()
 
     def log_text(self) -> str:
-        return "".join(_text(path) for path in self._home.glob("*.log"))
+        return "".join(_text(path) for path in self.home.glob("*.log"))
 
 
 class Customer:
