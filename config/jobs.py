@@ -1,8 +1,19 @@
 """Settings of queued jobs."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from config import env
+
+
+def networks(names: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Networks such as ``10.1.0.0/16``."""
+    try:
+        return [ip_network(name) for name in names]
+    except ValueError as problem:
+        raise ImproperlyConfigured(f"JOB_WEBHOOK_NETWORKS: {problem}") from None
 
 
 def settings() -> dict[str, Any]:
@@ -20,4 +31,5 @@ def settings() -> dict[str, Any]:
         "JOB_DEADLINE_HOURS": env.whole("JOB_DEADLINE_HOURS", 24, least=1, most=168),
         "JOB_RETENTION_HOURS": env.whole("JOB_RETENTION_HOURS", 72, least=24),
         "JOB_INLINE_BYTES": env.whole("JOB_INLINE_BYTES", 256 * 1024, least=1024),
+        "JOB_WEBHOOK_NETWORKS": networks(env.names("JOB_WEBHOOK_NETWORKS")),
     }

@@ -22,6 +22,7 @@ from common.money import format_credits
 from jobs import dispatch
 from jobs.kinds import KINDS, Part
 from jobs.kinds.base import place_in
+from jobs.webhooks import addresses, signing
 from ledger.database import Statement, verb
 from usage import calls, catalog
 from usage.catalog import Catalog
@@ -59,6 +60,9 @@ def create(
     if kind not in KINDS:
         raise BadInput(f"kind: must be one of {', '.join(sorted(KINDS))}.", param="kind")
     parts = _parts(kind, given)
+    if webhook:
+        addresses.expect_allowed(webhook)
+        signing.secret_of(user)  # it is there when there is something to sign
     with transaction.atomic():
         created = _create(
             job=uuid7(),

@@ -7,13 +7,15 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.leaving import exports, on_leaving
+from accounts.leaving import exports, leaves_out, on_leaving
 from accounts.models import User
 from common.money import format_credits
 from jobs import results, verbs
-from jobs.models import Item, Job
+from jobs.models import Item, Job, WebhookSecret
 
 ROWS = 1000  # read at a time
+
+leaves_out(WebhookSecret, "signs what is sent to them; whoever has it could sign, too")
 
 
 @on_leaving
@@ -24,6 +26,7 @@ def end_jobs(user: User) -> None:
         verbs.end(job=job)
         transaction.on_commit(partial(results.forget, job), robust=True)
     Job.objects.filter(user=user).delete()
+    WebhookSecret.objects.filter(user=user).delete()
 
 
 @exports("jobs", Job, Item)
@@ -38,6 +41,7 @@ def jobs(user: User) -> Iterator[dict[str, Any]]:
             "spent": format_credits(job.spent),
             "created": job.created,
             "finished": job.finished,
+            "webhook": job.webhook,
             "items": [
                 {
                     "call": item.call,

@@ -130,3 +130,42 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} {self.place} ({self.state})"
+
+
+class Delivery(models.Model):
+    """The webhook that tells of a job's end; it is made in the commit that ends the job."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "pending"
+        DELIVERED = "delivered", "delivered"  # pending -> delivered
+        FAILED = "failed", "given up"  # pending -> failed
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    job = models.OneToOneField(Job, models.CASCADE, related_name="delivery")
+    state = models.CharField(max_length=10, choices=State)
+    attempts = models.IntegerField(db_default=0)
+    next_at = models.DateTimeField()
+    problem = models.CharField(max_length=200, db_default="")
+    created = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["next_at"], condition=Q(state="pending"), name="jobs_delivery_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} ({self.state})"
+
+
+class WebhookSecret(models.Model):
+    """What a user's webhooks are signed with, encrypted (``accounts.crypto``)."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="+")
+    sealed = models.TextField()
+    created = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return str(self.user_id)

@@ -21,18 +21,16 @@ from accounts import events
 from common.errors import (
     FareboxError,
     NotFound,
-    RateLimited,
     Unavailable,
-    UpstreamError,
     UpstreamTimeout,
 )
-from jobs import results, verbs
+from jobs import losses, results, verbs
 from jobs.kinds import KINDS
 from jobs.verbs import Claimed, ItemFinished, Outcome, Started
 from proxy import settle, whole
 from proxy.call import Call, Cut
 from proxy.context import Context
-from proxy.errors import Overloaded, Unbounded, for_the_record
+from proxy.errors import for_the_record
 from proxy.request import Request
 from usage.models import Call as CallRecord
 from usage.prices import Rates, Usage
@@ -199,25 +197,27 @@ class Run:
             case Why.LOST:
                 return
             case Why.CANCELED:
-                call.absorbed += _on_its_way(call, self._context) + _lost(item, call, self._context)
+                call.absorbed += losses.on_its_way(call, self._context.ratios) + losses.lost(
+                    item, call, self._context.ratios
+                )
                 problem = {"code": "canceled", "message": "The job was canceled."}
                 outcome = Outcome("canceled", problem=problem)
                 await self._book(place, call, outcome, CallRecord.Status.FAILED, "canceled")
             case Why.OVERDUE:
-                call.absorbed += _on_its_way(call, self._context)
+                call.absorbed += losses.on_its_way(call, self._context.ratios)
                 error = UpstreamTimeout("The job took too long.")
                 await self._failed(place, item, call, error)
             case _:
-                await self._stop(place, item, call, _on_its_way(call, self._context))
+                await self._stop(place, item, call, losses.on_its_way(call, self._context.ratios))
 
     async def _failed(self, place: int, item: Started, call: Call, error: FareboxError) -> None:
         """Leave the item for the next attempt, where there is one and the error may pass."""
-        if _may_pass(error) and self.claimed.attempts < settings.JOB_ATTEMPTS:
+        if losses.may_pass(error) and self.claimed.attempts < settings.JOB_ATTEMPTS:
             self._error = error
             await self._stop(place, item, call)
             return
-        call.absorbed += _lost(item, call, self._context)
-        outcome = Outcome("failed", problem=_problem(error))
+        call.absorbed += losses.lost(item, call, self._context.ratios)
+        outcome = Outcome("failed", problem=losses.problem(error))
         record = for_the_record(error)
         await self._book(place, call, outcome, CallRecord.Status.FAILED, record)
 
@@ -229,7 +229,7 @@ class Run:
                 job=self._job,
                 token=self._token,
                 place=place,
-                outcome=Outcome("failed", problem=_problem(error)),
+                outcome=Outcome("failed", problem=losses.problem(error)),
                 call=item.call,
                 status=CallRecord.Status.FAILED,
                 charge=0,
@@ -300,32 +300,3 @@ class Run:
     def _tell_finished(self, finished: Any) -> None:
         assert isinstance(finished, ItemFinished)
         self._tell(finished.state, done=finished.done, failed=finished.failed)
-
-
-def _may_pass(error: FareboxError) -> bool:
-    """Whether it is worth asking again later. What is too large, or found fault with, is not."""
-    if isinstance(error, Unbounded):
-        return False
-    return isinstance(
-        error, RateLimited | UpstreamError | UpstreamTimeout | Overloaded | Unavailable
-    )
-
-
-def _problem(error: FareboxError) -> dict[str, str]:
-    return {"code": error.code, "message": error.message}
-
-
-def _on_its_way(call: Call, context: Context) -> int:
-    """What a request that was cut off is likely to cost the operator: its input, at least."""
-    if not call.sent:
-        return 0
-    usage, _ = call.usage(context.ratios)
-    return call.request.model.cost_rates.amount(usage)
-
-
-def _lost(item: Started, call: Call, context: Context) -> int:
-    """The same of the attempts that workers died at."""
-    if not item.lost:
-        return 0
-    usage, _ = call.usage(context.ratios)
-    return item.lost * call.request.model.cost_rates.amount(usage)

@@ -43,6 +43,16 @@ class NewJobSerializer(serializers.Serializer[Any]):
         help_text="a completion's is the body of `/v1/chat/completions`, `/v1/messages` or "
         '`/v1/responses`; a batch\'s is `{"requests": [body, …]}`',
     )
+    webhook = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=500,
+        help_text="a public https address that is told when the job has ended",
+    )
+
+
+class WebhookSecretSerializer(serializers.Serializer[Any]):
+    secret = serializers.CharField(help_text="for a library of Standard Webhooks to verify with")
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

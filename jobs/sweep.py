@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import events
 from common.errors import FareboxError
 from jobs import dispatch, results, verbs
-from jobs.models import Job
+from jobs.models import Delivery, Job
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,8 @@ def sweep() -> int:
     for job, user in list(found.values_list("id", "user")[:BATCH]):
         changed += _sweep_one(job, user)
     due = Job.objects.filter(state=Job.State.QUEUED, not_before__lt=timezone.now() - PATIENCE)
-    if changed or due.exists():
+    unsent = Delivery.objects.filter(state=Delivery.State.PENDING, next_at__lt=Now())
+    if changed or due.exists() or unsent.exists():
         dispatch.send()
     return changed
 

@@ -240,6 +240,40 @@ def sweep_one(*, job: uuid.UUID, attempts: int) -> Statement[str | None]:
     )
 
 
+@dataclass(frozen=True)
+class Due:
+    """A webhook that is to be sent: its job, as it has ended, and the owner's sealed secret."""
+
+    id: uuid.UUID
+    attempts: int
+    url: str
+    sealed: str
+    job: dict[str, Any]
+
+
+@verb
+def claim_deliveries(*, limit: int, taken: timedelta) -> Statement[list[Due]]:
+    """Webhooks that are due; for the time ``taken`` they are nobody else's."""
+    return Statement(
+        "SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]')"
+        " FROM jobs_claim_deliveries(%(limit)s, %(taken)s) d",
+        {"limit": limit, "taken": taken},
+        lambda row: [Due(**one | {"id": uuid.UUID(one["id"])}) for one in _value(row)],
+    )
+
+
+@verb
+def end_delivery(
+    *, delivery: uuid.UUID, state: str, problem: str, pause: timedelta | None
+) -> Statement[bool]:
+    """What came of sending a webhook, which is tried again after ``pause`` if it is pending."""
+    return Statement(
+        "SELECT jobs_end_delivery(%(delivery)s, %(state)s, %(problem)s, %(pause)s)",
+        {"delivery": delivery, "state": state, "problem": problem, "pause": pause},
+        lambda row: bool(row[0]),
+    )
+
+
 def _problem(problem: Mapping[str, str] | None) -> str | None:
     """Without what jsonb can't hold."""
     if problem is None:

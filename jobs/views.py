@@ -12,13 +12,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import events
-from accounts.authentication import HasScope, user_of
+from accounts.authentication import HasScope, SignedIn, user_of
 from accounts.models import ApiKey
 from common.errors import NotFound
-from common.openapi import errors
+from common.openapi import SIGNED_IN, errors
 from common.paging import paginate
 from common.tables import TableView, read_query
 from jobs import creating, reading, serializers, verbs
+from jobs.webhooks import signing
 from usage import idempotency
 
 KEY = OpenApiParameter(
@@ -82,6 +83,7 @@ class JobList(TableView):
             key=request.auth if isinstance(request.auth, ApiKey) else None,
             kind=body.validated_data["kind"],
             given=body.validated_data["input"],
+            webhook=body.validated_data.get("webhook", ""),
             idempotency=key,
         )
         job = reading.detail(reading.job_of(user, created.job))
@@ -140,3 +142,30 @@ class JobResult(APIView):
         return HttpResponse(
             orjson.dumps(reading.result_of(job, items)), content_type="application/json"
         )
+
+
+class WebhookSecret(APIView):
+    """Like API keys, these are for people: a program is given the secret, it takes none."""
+
+    permission_classes = (SignedIn,)
+
+    @extend_schema(
+        operation_id="webhook_secret",
+        summary="The secret that your webhooks are signed with",
+        auth=SIGNED_IN,
+        responses={200: serializers.WebhookSecretSerializer, **errors(401, 403, 429, 503)},
+        tags=["jobs"],
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"secret": signing.secret_of(user_of(request))})
+
+    @extend_schema(
+        operation_id="renew_webhook_secret",
+        summary="Make another secret; the one before signs nothing any more",
+        request=None,
+        auth=SIGNED_IN,
+        responses={200: serializers.WebhookSecretSerializer, **errors(401, 403, 429, 503)},
+        tags=["jobs"],
+    )
+    def post(self, request: Request) -> Response:
+        return Response({"secret": signing.renew(user_of(request))})

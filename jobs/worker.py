@@ -18,6 +18,7 @@ from common.errors import FareboxError
 from jobs import verbs
 from jobs.run import AWAY, Run, Why
 from jobs.verbs import Claimed
+from jobs.webhooks import sending
 from proxy.context import Context
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,8 @@ class Worker:
         self.wake = asyncio.Event()
         self.closing = False
         self._stopped = asyncio.Event()
+        self._sending: asyncio.Task[None] | None = None
+        self._unsent = False
         self._runs: dict[UUID, Run] = {}
         self._until: dict[UUID, float] = {}  # when the lease ends, by this process's clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,6 +58,7 @@ class Worker:
             while not self.closing:
                 self.wake.clear()
                 await self._fill()
+                self._send_webhooks()
                 try:
                     await asyncio.wait_for(self.wake.wait(), idle_seconds)
                 except TimeoutError:
@@ -63,7 +67,8 @@ class Worker:
             await self._stopped.wait()
         finally:
             care.cancel()
-            await asyncio.gather(care, return_exceptions=True)
+            beside = [care, *([self._sending] if self._sending else [])]
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def stop(self, seconds: float) -> None:
         """Take no more; let those that are there end within ``seconds``, give the others back."""
@@ -93,6 +98,23 @@ class Worker:
                 self._begin(one, began + lease.total_seconds())
             if len(claimed) < limit:
                 return
+
+    def _send_webhooks(self) -> None:
+        """Beside the jobs: receivers may be slow."""
+        self._unsent = True
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        try:
+            while self._unsent and not self.closing:
+                self._unsent = False
+                if await sending.send_due(self.context):
+                    self._unsent = True
+        except (*AWAY, FareboxError) as error:
+            log.warning("webhooks wait", error=type(error).__name__)
+        except Exception:
+            log.exception("webhooks wait")
 
     def _begin(self, claimed: Claimed, until: float) -> None:
         self._runs[claimed.id] = run = Run(self.context, claimed)

@@ -15,5 +15,5 @@ class Migration(migrations.Migration):
     dependencies = [("jobs", "0001_initial"), ("usage", "0012_jobs")]
     operations = [
         migrations.RunSQL([STORAGE], reverse_sql=migrations.RunSQL.noop),
-        install("jobs", "work", "create", "sweep"),
+        install("jobs", "work", "create", "sweep", "webhooks"),
     ]

@@ -102,6 +102,10 @@ BEGIN
             finished = clock_timestamp(), lease_until = NULL
             WHERE id = p_job RETURNING * INTO j;
         UPDATE jobs_item SET input = NULL WHERE job_id = p_job;
+        IF j.webhook <> '' THEN
+            INSERT INTO jobs_delivery (id, job_id, state, next_at, created)
+                VALUES (gen_random_uuid(), p_job, 'pending', clock_timestamp(), clock_timestamp());
+        END IF;
     END IF;
     RETURN j;
 END $$;

@@ -23,7 +23,8 @@ def test_every_address_is_described(schema):
                 "/api/billing/subscription", "/api/billing/invoices", "/api/billing/checkout",
                 "/api/billing/credits", "/api/billing/portal", "/api/credits/hold",
                 "/api/credits/capture", "/api/credits/release", "/api/credits/spend",
-                "/api/credits/refund"}  # fmt: skip
+                "/api/credits/refund", "/api/jobs", "/api/jobs/{job_id}",
+                "/api/jobs/{job_id}/result", "/api/jobs/webhook-secret"}  # fmt: skip
     assert expected <= set(schema["paths"])
 
 
@@ -48,7 +49,8 @@ def test_what_takes_a_person_asks_for_no_key(schema):
     assert found == {
         "post /api/keys", "delete /api/keys/{key_id}", "put /api/backup", "delete /api/backup",
         "get /api/account/export", "delete /api/account", "post /api/billing/portal",
-        "put /api/billing/top-up",
+        "put /api/billing/top-up", "get /api/jobs/webhook-secret",
+        "post /api/jobs/webhook-secret",
     }  # fmt: skip
 
 
