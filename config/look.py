@@ -55,7 +55,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "STYLES": [lambda request: static("admin.css")],
-    "DASHBOARD_CALLBACK": "ledger.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "jobs.dashboard.dashboard",
     "COLORS": {
         "primary": {
             "50": "#effaf6", "100": "#d8f3e8", "200": "#b4e6d4", "300": "#82d2b9",
@@ -85,6 +85,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _page("Calls", "bolt", "usage_call", "usage.view_call"),
+                    _page("Jobs", "pending_actions", "jobs_job", "jobs.view_job"),
                     _page("Months", "calendar_month", "usage_monthlyusage",
                           "usage.view_monthlyusage"),
                     _page("Models", "smart_toy", "usage_aimodel", "usage.view_aimodel"),

@@ -34,6 +34,7 @@ urlpatterns = [
     path("dashboard/", include("usage.page_urls")),
     path("dashboard/", include("accounts.page_urls")),
     path("dashboard/", include("billing.page_urls")),
+    path("dashboard/", include("jobs.page_urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("billing.urls")),
     path("api/", include("usage.urls")),

@@ -22,7 +22,7 @@ from common.money import format_credits
 from jobs import dispatch
 from jobs.kinds import KINDS, Part
 from jobs.kinds.base import place_in
-from jobs.webhooks import addresses, signing
+from jobs.telling import addresses, signing
 from ledger.database import Statement, verb
 from usage import calls, catalog
 from usage.catalog import Catalog

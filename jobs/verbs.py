@@ -225,6 +225,12 @@ def cancel(*, job: uuid.UUID) -> Statement[str | None]:
 
 
 @verb
+def hurry(*, job: uuid.UUID) -> Statement[bool]:
+    """A queued job is due now; answers whether it was queued."""
+    return Statement("SELECT jobs_hurry(%(job)s)", {"job": job}, lambda row: bool(row[0]))
+
+
+@verb
 def end(*, job: uuid.UUID) -> Statement[str | None]:
     """End a job now, whoever is at it; answers its state."""
     return Statement("SELECT jobs_end(%(job)s)", {"job": job}, lambda row: row[0])

@@ -19,7 +19,7 @@ from common.openapi import SIGNED_IN, errors
 from common.paging import paginate
 from common.tables import TableView, read_query
 from jobs import creating, reading, serializers, verbs
-from jobs.webhooks import signing
+from jobs.telling import signing
 from usage import idempotency
 
 KEY = OpenApiParameter(

@@ -17,8 +17,8 @@ from django.conf import settings
 from common.errors import FareboxError
 from jobs import verbs
 from jobs.run import AWAY, Run, Why
+from jobs.telling import sending
 from jobs.verbs import Claimed
-from jobs.webhooks import sending
 from proxy.context import Context
 
 log = structlog.get_logger(__name__)

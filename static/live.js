@@ -136,6 +136,8 @@
         account.dataset.available === balance.available
       if (known || !same) refresh()
       known = true
+    } else if (type === "job") {
+      refresh()
     } else if (type === "balance" || type === "subscription") {
       refresh()
       clearTimeout(settling)

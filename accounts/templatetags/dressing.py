@@ -120,6 +120,7 @@ def kind(bound: BoundField) -> str:
 _PLACES = (
     ("Overview", "dashboard", ()),
     ("History", "dashboard-history", ()),
+    ("Jobs", "dashboard-jobs", ("/dashboard/jobs/",)),
     ("Billing", "billing", ("/dashboard/billing/", "/dashboard/checkout/")),
     ("API keys", "dashboard-keys", ("/dashboard/keys/",)),
     ("Security", "mfa_index", ("/accounts/2fa/", "/accounts/password/")),

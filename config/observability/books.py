@@ -23,7 +23,7 @@ FRESH_SECONDS = 5.0
 # Open holds are few and have an index; of webhooks and reconcile's runs, the newest are looked at.
 _SQL = """
 SELECT h.open, h.held, h.oldest, h.overdue, h.overdue_held, r.violations, r.age,
-    w.processed, w.failed, w.refused
+    w.processed, w.failed, w.refused, q.queued, q.running, q.waiting
 FROM (
     SELECT count(*) AS open, coalesce(sum(amount), 0) AS held,
         coalesce(extract(epoch FROM clock_timestamp() - min(created)), 0) AS oldest,
@@ -46,6 +46,13 @@ CROSS JOIN (
     ) t
     WHERE t.created > clock_timestamp() - interval '1 hour'
 ) w
+CROSS JOIN (
+    SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
+        count(*) FILTER (WHERE state = 'running') AS running,
+        coalesce(extract(epoch FROM clock_timestamp()
+            - min(created) FILTER (WHERE state = 'queued')), 0) AS waiting
+    FROM jobs_job WHERE state IN ('queued', 'running')
+) q
 """
 
 
@@ -81,7 +88,19 @@ def _database() -> Iterator[Metric]:
         yield _gauge("database_up", "Whether the database answers", 0)
         return
     assert row is not None
-    opened, held, oldest, overdue, overdue_held, violations, age, processed, failed, refused = row
+    (
+        opened,
+        held,
+        oldest,
+        overdue,
+        overdue_held,
+        violations,
+        age,
+        *webhook,
+        queued,
+        running,
+        wait,
+    ) = row
     yield _gauge("database_up", "Whether the database answers", 1)
     yield _gauge("open_holds", "Holds that are open", opened)
     yield _gauge("held_microcredits", "What open holds reserve", held)
@@ -94,9 +113,14 @@ def _database() -> Iterator[Metric]:
     webhooks = GaugeMetricFamily(
         "farebox_webhooks_last_hour", "Stripe's webhooks, of the newest 1,000", labels=["outcome"]
     )
-    for outcome, number in (("processed", processed), ("failed", failed), ("refused", refused)):
+    for outcome, number in zip(("processed", "failed", "refused"), webhook, strict=True):
         webhooks.add_metric([outcome], number)
     yield webhooks
+    jobs = GaugeMetricFamily("farebox_jobs", "Jobs that have not ended", labels=["state"])
+    jobs.add_metric(["queued"], queued)
+    jobs.add_metric(["running"], running)
+    yield jobs
+    yield _gauge("oldest_queued_job_seconds", "Age of the oldest job that is queued", wait)
 
 
 def _queue() -> Iterator[Metric]:

@@ -57,3 +57,10 @@ BEGIN
     END IF;
     RETURN j.state;
 END $$;
+
+-- A queued job need not wait for its next attempt any longer.
+CREATE OR REPLACE FUNCTION jobs_hurry(p_job uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE jobs_job SET not_before = clock_timestamp() WHERE id = p_job AND state = 'queued';
+    RETURN FOUND;
+END $$;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_worker_that_is_told_to_end_finishes_or_gives_back(
     farebox = crew(0, JOB_LEASE_SECONDS="600", SHUTDOWN_SECONDS="6")
     worker = farebox.hire(PREFORK)
     customer = Customer(farebox, rider)
-    slow = customer.make("completion", chat("slow"))
+    slow = UUID(customer.make("completion", chat("slow")))
     fake.wait_until(lambda: fake.open == 1, timeout=30)
     fake.script(Behaviour(events=5, usage=Usage(input=20), plain_delay=1))
     quick = customer.make("completion", chat("quick"))

@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from common.errors import BadInput
 from jobs.models import Delivery, Job
-from jobs.webhooks import addresses, signing
-from jobs.webhooks.addresses import Refused
-from jobs.webhooks.sending import PAUSES
+from jobs.telling import addresses, signing
+from jobs.telling.addresses import Refused
+from jobs.telling.sending import PAUSES
 from tests.fakes.providers import FakeProviders
 from tests.jobs.asking import Asker, chat
 from tests.jobs.receiver import Receiver

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 
-from jobs.webhooks import addresses
+from jobs.telling import addresses
 
 SECONDS = 15.0
 HEAD_BYTES = 16 * 1024

@@ -17,9 +17,9 @@ from accounts import crypto
 from common.errors import FareboxError
 from common.money import format_credits
 from jobs import verbs
+from jobs.telling import posting, signing
+from jobs.telling.addresses import Refused
 from jobs.verbs import Due
-from jobs.webhooks import posting, signing
-from jobs.webhooks.addresses import Refused
 from proxy.context import Context
 
 log = structlog.get_logger(__name__)

@@ -1,0 +1,74 @@
+"""The account's pages of jobs: the list, and one of them, kept up to date by ``live.js``."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import events
+from accounts.models import User
+from common.errors import NotFound
+from common.money import format_credits
+from jobs import reading, verbs
+from jobs.models import Job
+from usage.state import state_of
+
+ROWS = 50
+
+
+@require_safe
+@never_cache
+@login_required
+def jobs(request: HttpRequest) -> HttpResponse:
+    """The newest jobs. May raise ``Unavailable``."""
+    assert isinstance(request.user, User), "the page lets nobody else in"
+    found = list(reading.jobs_of(request.user, {})[: ROWS + 1])
+    context = {"jobs": found[:ROWS], "more": len(found) > ROWS, "most": ROWS}
+    return render(request, "jobs/list.html", context | _account(request.user))
+
+
+@require_safe
+@never_cache
+@login_required
+def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """One job: how far it is, what it costs, how it ended."""
+    assert isinstance(request.user, User), "the page lets nobody else in"
+    found = reading.detail(_job(request.user, job_id))
+    context = {
+        "job": found,
+        "cancelable": not found.has_ended and found.cancel_requested_at is None,
+    }
+    return render(request, "jobs/job.html", context | _account(request.user))
+
+
+@require_POST
+@login_required
+def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """Cancel it, and show it again."""
+    assert isinstance(request.user, User), "the page lets nobody else in"
+    state = verbs.cancel(job=_job(request.user, job_id).pk)
+    events.publish(request.user.pk, "job", {"id": str(job_id), "state": state})
+    return HttpResponseRedirect(reverse("dashboard-job", args=[job_id]))
+
+
+def _job(user: User, job_id: uuid.UUID) -> Job:
+    try:
+        return reading.job_of(user, job_id)
+    except NotFound:
+        raise Http404 from None
+
+
+def _account(user: User) -> dict[str, Any]:
+    """What the page's script compares with what the socket tells."""
+    state = state_of(user)
+    return {
+        "state": state,
+        "available": format_credits(state.balance.available),
+        "credit_name": settings.CREDIT_NAME,
+    }
