@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -37,10 +37,14 @@ _catalog: tuple[float, Catalog] = (float("-inf"), Catalog())
 
 @dataclass(frozen=True)
 class Created:
-    """A job's id, and whether an earlier request with the same key had made it."""
+    """A job's id, and whether an earlier request with the same key had made it; if not, what is
+    held (microcredits) and when it was made."""
 
     job: uuid.UUID
     repeated: bool
+    held: int | None
+    total: int
+    made: datetime | None
 
 
 def create(
@@ -106,13 +110,13 @@ def _create(
     key: Key | None,
 ) -> Statement[Created]:
     def read(row: Sequence[Any]) -> Created:
-        outcome, _, _, available, needed, affordable, detail, place, made = row
+        outcome, held, available, needed, affordable, detail, place, found, made = row
         if outcome in {"ok", "repeated"}:
-            return Created(made, outcome == "repeated")
+            return Created(found, outcome == "repeated", held, len(parts), made)
         raise _refusal(outcome, available, needed, affordable, detail, place, parts)
 
     return Statement(
-        "SELECT outcome, held, output_tokens, available, needed, affordable, detail, place, job"
+        "SELECT outcome, held, available, needed, affordable, detail, place, job, made"
         " FROM jobs_create(%(job)s, %(user)s, %(digest)s, %(kind)s, %(items)s::jsonb,"
         " %(inputs)s::text[], %(webhook)s, %(key)s, %(request)s, %(most)s, %(deadline)s)",
         {

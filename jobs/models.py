@@ -59,6 +59,7 @@ class Job(models.Model):
         ordering: ClassVar = ["-created", "-id"]
         indexes: ClassVar = [
             models.Index(fields=["user", "-created", "-id"], name="jobs_job_by_user"),
+            models.Index(fields=["user"], condition=Q(finished__isnull=True), name="jobs_job_open"),
             models.Index(fields=["created"], condition=Q(state="queued"), name="jobs_job_queued"),
             models.Index(fields=["created"], condition=Q(state="running"), name="jobs_job_running"),
             models.Index(

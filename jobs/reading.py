@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from common.errors import NotFound
 from common.money import format_credits
 from common.paging import Cursor, bad_cursor
 from jobs import results
+from jobs.creating import Created
 from jobs.kinds import KINDS
 from jobs.models import Item, Job
 
@@ -65,6 +67,26 @@ def detail(job: Job) -> Job:
         reverse("job-result", args=[job.pk]) if found else None
     )
     return job
+
+
+def body_of_new(created: Created, kind: str) -> dict[str, Any]:
+    """The same of a job that was made just now, as ``JobDetailSerializer`` has it: by hand and
+    without a look at the database, which would take as long as all that made it."""
+    assert created.made is not None
+    nothing = ("error", "started", "finished", "result", "result_url")
+    return {
+        "id": str(created.job),
+        "kind": kind,
+        "state": Job.State.QUEUED.value,
+        "progress": 0,
+        "total": created.total,
+        "done": 0,
+        "failed": 0,
+        "held": format_credits(created.held or 0),
+        "spent": format_credits(0),
+        "created": created.made.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        **dict.fromkeys(nothing),
+    }
 
 
 def result_of(job: Job, items: Sequence[Item]) -> Any:

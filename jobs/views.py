@@ -86,6 +86,9 @@ class JobList(TableView):
             webhook=body.validated_data.get("webhook", ""),
             idempotency=key,
         )
+        if not created.repeated:
+            kind = body.validated_data["kind"]
+            return Response(reading.body_of_new(created, kind), status=202)
         job = reading.detail(reading.job_of(user, created.job))
         return Response(serializers.JobDetailSerializer(job).data, status=202)
 

@@ -51,7 +51,7 @@ CROSS JOIN (
         count(*) FILTER (WHERE state = 'running') AS running,
         coalesce(extract(epoch FROM clock_timestamp()
             - min(created) FILTER (WHERE state = 'queued')), 0) AS waiting
-    FROM jobs_job WHERE state IN ('queued', 'running')
+    FROM jobs_job WHERE finished IS NULL
 ) q
 """
 

@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION jobs_create(
     p_job uuid, p_user bigint, p_digest bytea, p_kind text, p_items jsonb, p_inputs text[],
     p_webhook text, p_key text, p_request bytea, p_most int, p_deadline interval,
     OUT outcome text, OUT held bigint, OUT output_tokens bigint, OUT available bigint,
-    OUT needed bigint, OUT affordable bigint, OUT detail bigint, OUT place int, OUT job uuid
+    OUT needed bigint, OUT affordable bigint, OUT detail bigint, OUT place int, OUT job uuid,
+    OUT made timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_account bigint := ledger_account_of(p_user, 'wallet');
@@ -30,17 +31,17 @@ BEGIN
         END IF;
     END IF;
     IF (SELECT count(*) FROM jobs_job
-            WHERE user_id = p_user AND state IN ('queued', 'running')) >= p_most THEN
+            WHERE user_id = p_user AND finished IS NULL) >= p_most THEN
         outcome := 'too_many';
         detail := p_most;
         RETURN;
     END IF;
     job := p_job;
+    made := clock_timestamp();
     INSERT INTO jobs_job (id, user_id, account_id, kind, state, total, webhook, key, request,
             not_before, deadline, created)
         VALUES (p_job, p_user, v_account, p_kind, 'queued', jsonb_array_length(p_items), p_webhook,
-            p_key, p_request, clock_timestamp(), clock_timestamp() + p_deadline,
-            clock_timestamp());
+            p_key, p_request, made, made + p_deadline, made);
     FOR v_place IN 0 .. jsonb_array_length(p_items) - 1 LOOP
         place := v_place;
         v := p_items -> v_place;

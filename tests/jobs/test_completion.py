@@ -25,6 +25,7 @@ def test_a_job_is_held_for_done_and_paid_for(hire, fake: FakeProviders, asker: A
     assert made["held"] == format_credits(asker.rider.held)
     assert asker.rider.held > 0
     assert fake.requests == []
+    assert asker.job(made["id"]) == made
 
     hand = hire()
     hand.wake()
