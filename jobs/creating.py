@@ -98,6 +98,12 @@ def known_models() -> Catalog:
     return _catalog[1]
 
 
+def forget_models() -> None:
+    """Read the models anew for the next job."""
+    global _catalog
+    _catalog = (float("-inf"), Catalog())
+
+
 @verb
 def _create(
     *,

@@ -10,12 +10,14 @@ bytes are what an estimate is made of.
 from proxy.meter.base import Meter
 from proxy.meter.chat import ChatMeter
 from proxy.meter.embeddings import EmbeddingsMeter
+from proxy.meter.images import ImagesMeter
 from proxy.meter.messages import MessagesMeter
 from proxy.meter.responses import ResponsesMeter
 
 __all__ = [
     "ChatMeter",
     "EmbeddingsMeter",
+    "ImagesMeter",
     "MessagesMeter",
     "Meter",
     "ResponsesMeter",

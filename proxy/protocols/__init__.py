@@ -3,7 +3,8 @@
 from proxy.protocols.base import Protocol
 from proxy.protocols.chat import CHAT
 from proxy.protocols.embeddings import EMBEDDINGS
+from proxy.protocols.images import IMAGES
 from proxy.protocols.messages import MESSAGES
 from proxy.protocols.responses import RESPONSES
 
-__all__ = ["CHAT", "EMBEDDINGS", "MESSAGES", "RESPONSES", "Protocol"]
+__all__ = ["CHAT", "EMBEDDINGS", "IMAGES", "MESSAGES", "RESPONSES", "Protocol"]

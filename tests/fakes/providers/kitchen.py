@@ -7,7 +7,13 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
-from . import anthropic_shapes, embeddings_shapes, openai_shapes, responses_shapes
+from . import (
+    anthropic_shapes,
+    embeddings_shapes,
+    images_shapes,
+    openai_shapes,
+    responses_shapes,
+)
 from .behaviour import Behaviour, Usage
 from .http11 import Head
 from .register import Register, Served
@@ -18,6 +24,7 @@ _ROUTES: dict[str, ModuleType] = {
     "/v1/chat/completions": openai_shapes,
     "/v1/responses": responses_shapes,
     "/v1/embeddings": embeddings_shapes,
+    "/v1/images/generations": images_shapes,
     "/v1/messages": anthropic_shapes,
 }
 _KEPT_PLANS = 1024
