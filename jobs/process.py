@@ -22,26 +22,34 @@ log = structlog.get_logger(__name__)
 IDLE_SECONDS = 60.0
 
 
-class _Process:
-    """Made anew in a forked child."""
+class Process:
+    """The one of this process is made anew in a forked child."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Worker | None = None
         self._stopping = False
+        self._woken = False
 
     def wake(self) -> None:
         """There may be jobs."""
         with self._lock:
             if self._stopping:
                 return
+            self._woken = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
                 self._thread.start()
             elif self._loop is not None and self._worker is not None:
                 self._loop.call_soon_threadsafe(self._worker.wake.set)
+
+    @property
+    def is_at_work(self) -> bool:
+        with self._lock:
+            return self._thread is not None
 
     def stop(self, seconds: float) -> None:
         """Let jobs end within ``seconds``, and give the others back."""
@@ -65,7 +73,8 @@ class _Process:
             log.exception("the worker of jobs has ended")
         finally:
             with self._lock:
-                self._thread = self._loop = self._worker = None
+                if self._thread is threading.current_thread():  # else there is another by now
+                    self._thread = self._loop = self._worker = None
 
     async def _serve(self) -> None:
         context = Context()
@@ -75,17 +84,18 @@ class _Process:
             self._loop, self._worker = asyncio.get_running_loop(), worker
         try:
             while True:
-                await worker.serve(IDLE_SECONDS)
+                self._woken = False
+                await worker.serve(self._idle_seconds)
                 with self._lock:
-                    # Whoever wakes it from here on begins anew.
-                    if worker.closing or not worker.wake.is_set():
+                    if worker.closing or not self._woken:
+                        # Whoever wakes it from here on begins anew.
                         self._loop = self._worker = self._thread = None
                         return
         finally:
             await context.stop()
 
 
-_process = _Process()
+_process = Process()
 
 
 def wake() -> None:
@@ -100,7 +110,7 @@ def stop(**_: Any) -> None:
 
 def _begin_anew() -> None:
     global _process
-    _process = _Process()
+    _process = Process()
 
 
 os.register_at_fork(after_in_child=_begin_anew)

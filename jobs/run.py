@@ -85,7 +85,9 @@ class Run:
             problem = {"code": "bad_request", "message": "There is no such kind of job here."}
             return await self._give_back(state="failed", problem=problem)
         self._tell("running")
-        over = asyncio.get_running_loop().call_later(kind.seconds, self.end, Why.OVERDUE)
+        over = asyncio.get_running_loop().call_later(
+            min(kind.seconds, claimed.seconds), self.end, Why.OVERDUE
+        )
         try:
             places = iter(claimed.places)
             many = min(kind.at_once, len(claimed.places))
@@ -99,7 +101,7 @@ class Run:
         if not claimed.places:
             return await self._give_back(state="done")
         if self.why is Why.STOPPED:
-            return await self._give_back()
+            return await self._give_back(counted=False)
         return await self._give_back(self._pause()) if self._left else None
 
     async def _take(self, places: Any) -> None:
@@ -121,6 +123,8 @@ class Run:
         except AWAY as error:
             log.warning("a job waits for the database", **self._name(error))
             self._left += 1
+        except FareboxError as error:  # taken over, or deleted with its owner
+            log.warning("an item is left alone", **self._name(error))
 
     async def _begun(self, place: int, item: Started) -> None:
         try:

@@ -20,13 +20,15 @@ from usage.prices import Usage
 
 @dataclass(frozen=True)
 class Claimed:
-    """A job that a worker holds; ``places`` are the items that are still to be done."""
+    """A job that a worker holds; ``places`` are the items that are still to be done, ``seconds``
+    how long its deadline is away."""
 
     id: uuid.UUID
     token: uuid.UUID
     user: int
     kind: str
     attempts: int
+    seconds: float
     places: tuple[int, ...]
 
 
@@ -72,6 +74,7 @@ def claim(*, limit: int, lease: timedelta) -> Statement[list[Claimed]]:
                 one["user_id"],
                 one["kind"],
                 one["attempts"],
+                one["seconds"],
                 tuple(one["places"]),
             )
             for one in _value(row)
@@ -200,17 +203,21 @@ def give_back(
     job: uuid.UUID,
     token: uuid.UUID,
     pause: timedelta = timedelta(0),
+    counted: bool = True,
     state: str | None = None,
     problem: Mapping[str, str] | None = None,
 ) -> Statement[str | None]:
-    """Hand a job back, to be tried again after ``pause``, or to end in ``state``. Answers the state
-    that it has then; ``None`` when it is gone."""
+    """Hand a job back, to be tried again after ``pause``, or to end in ``state``; ``counted`` as
+    one of the attempts there may be. Answers the state that it has then; ``None`` when it is
+    gone."""
     return Statement(
-        "SELECT jobs_give_back(%(job)s, %(token)s, %(pause)s, %(state)s, %(problem)s::jsonb)",
+        "SELECT jobs_give_back(%(job)s, %(token)s, %(pause)s, %(counted)s, %(state)s,"
+        " %(problem)s::jsonb)",
         {
             "job": job,
             "token": token,
             "pause": pause,
+            "counted": counted,
             "state": state,
             "problem": _problem(problem),
         },

@@ -3,9 +3,10 @@
 -- is another's by now, changes nothing.
 
 -- Take up to p_limit jobs that are due, oldest first; no two callers ever take the same. places are
--- the items that are still to be done.
+-- the items that are still to be done, seconds how long the job's deadline is away.
 CREATE OR REPLACE FUNCTION jobs_claim(p_limit int, p_lease interval)
-RETURNS TABLE (id uuid, token uuid, user_id bigint, kind text, attempts int, places int[])
+RETURNS TABLE (id uuid, token uuid, user_id bigint, kind text, attempts int, seconds float,
+    places int[])
 LANGUAGE sql AS $$
     WITH due AS (
         SELECT q.id FROM jobs_job q
@@ -18,7 +19,8 @@ LANGUAGE sql AS $$
             lease_until = clock_timestamp() + p_lease,
             started = coalesce(j.started, clock_timestamp())
         FROM due WHERE j.id = due.id
-        RETURNING j.id, j.token, j.user_id, j.kind, j.attempts, ARRAY(
+        RETURNING j.id, j.token, j.user_id, j.kind, j.attempts,
+            extract(epoch FROM j.deadline - clock_timestamp())::float, ARRAY(
             SELECT i.place FROM jobs_item i WHERE i.job_id = j.id AND i.state = 'queued'
             ORDER BY i.place)
 $$;
@@ -183,9 +185,10 @@ BEGIN
         j.id, CASE WHEN p_state = 'canceled' OR j.total = 0 THEN p_state END);
 END $$;
 
--- The worker gives the job back: to be tried again after p_pause, or to end as p_state.
+-- The worker gives the job back: to be tried again after p_pause, or to end as p_state. An attempt
+-- that is none of p_counted ended with its worker's process, as every deployment ends it.
 CREATE OR REPLACE FUNCTION jobs_give_back(
-    p_job uuid, p_token uuid, p_pause interval, p_state text, p_problem jsonb
+    p_job uuid, p_token uuid, p_pause interval, p_counted boolean, p_state text, p_problem jsonb
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE j jobs_job := jobs__lock(p_job);
 BEGIN
@@ -202,6 +205,7 @@ BEGIN
     END IF;
     UPDATE jobs_item SET state = 'queued' WHERE job_id = p_job AND state = 'running';
     UPDATE jobs_job SET state = 'queued', token = NULL, lease_until = NULL,
+        attempts = attempts - CASE WHEN p_counted THEN 0 ELSE 1 END,
         not_before = clock_timestamp() + p_pause WHERE id = p_job;
     RETURN 'queued';
 END $$;

@@ -100,7 +100,7 @@ def test_a_worker_that_is_told_to_end_finishes_or_gives_back(
     assert fake.open == 0
     assert Job.objects.get(pk=quick).state == "done"
     given_back = Job.objects.get(pk=slow)
-    assert (given_back.state, given_back.attempts) == ("queued", 1)
+    assert (given_back.state, given_back.attempts) == ("queued", 0)
     assert Item.objects.get(job=slow).lost == 0
     fake.script(SAID)
     farebox.hire()
