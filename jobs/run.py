@@ -118,7 +118,9 @@ class Run:
                 item = await verbs.start_item.aio(
                     conn, job=self._job, token=self._token, place=place
                 )
-            if item is not None:
+            if item is None:  # it is to be canceled, or is another's: giving it back tells
+                self._left += 1
+            else:
                 await self._begun(place, item)
         except AWAY as error:
             log.warning("a job waits for the database", **self._name(error))

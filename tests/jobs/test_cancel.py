@@ -1,9 +1,13 @@
 """Canceling: at once what is queued, within two seconds what runs, nothing of what has ended."""
 
+import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 
+from jobs import verbs
+from jobs.run import Run
 from tests.fakes.providers import Behaviour, FakeProviders, Usage
 from tests.jobs.asking import MODEL, Asker, chat
 from tests.proxy.by_hand import microcredits
@@ -48,6 +52,20 @@ def test_a_running_job_stops_upstream_within_two_seconds(
             break
     assert min(took) < 2, took
     assert (asker.rider.spent, asker.rider.held) == (0, 0)
+
+
+def test_canceled_before_the_worker_has_begun_with_it(
+    hire, fake: FakeProviders, asker: Asker
+) -> None:
+    """Between the claim and the first item nothing is asked, and the job ends at once."""
+    job = asker.make("completion", chat())["id"]
+    (claimed,) = verbs.claim(limit=1, lease=timedelta(minutes=5))
+    assert asker.cancel(job)["state"] == "running"
+    hand = hire()
+    work = Run(hand.worker.context, claimed).work()
+    assert asyncio.run_coroutine_threadsafe(work, hand.loop).result(30) is None
+    assert asker.job(job)["state"] == "canceled"
+    assert (fake.requests, asker.rider.held) == ([], 0)
 
 
 def test_of_a_batch_what_was_delivered_is_paid_for(
