@@ -83,7 +83,7 @@ async def begin(
     raise AssertionError("unreachable")
 
 
-Book = Callable[..., Statement[calls.Finished]]
+Book = Callable[..., Statement[Any]]  # that reads a ``calls.Finished``, or more
 
 
 async def finish(

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.meter.base import Meter, Tokens, count
+from proxy.meter.base import Meter, count
+from usage.prices import Usage
 
 _NOTHING = re.compile(rb"(?!)")
 _IMAGE = re.compile(rb'"(?:b64_json|url)"\s*:')
@@ -23,10 +24,10 @@ class ImagesMeter(Meter):
     def plain(self, body: bytes) -> None:
         super().plain(body)
         if not self.output_known:
-            self.tokens = Tokens(output=self._each * len(_IMAGE.findall(body)))
+            self.tokens = Usage(output=self._each * len(_IMAGE.findall(body)))
 
     def _report(self, usage: Mapping[str, Any], *, final: bool) -> None:
         given, made = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
         if given is not None and made is not None:
-            self.tokens = Tokens(input=given, output=made)
+            self.tokens = Usage(input=given, output=made)
             self.input_known = self.output_known = True
