@@ -1,5 +1,5 @@
 """The one ASGI application: the proxy's addresses to ``proxy.app``, the account's socket to its
-consumer, everything else to Django.
+consumer, plain new jobs to ``jobs.app``, everything else to Django.
 
 A paid call never passes through Django's handler: a pooled connection would stay with it until
 its stream ends (measured: ten streams empty a pool of ten).
@@ -31,6 +31,8 @@ from config import leaving  # noqa: E402
 from config.bodies import BoundedBodies  # noqa: E402
 from config.shutdown import stopping  # noqa: E402
 from config.systemd import notify  # noqa: E402
+from jobs.app import PATH as NEW_JOBS  # noqa: E402
+from jobs.app import NewJobs  # noqa: E402
 from proxy.app import PATHS, Proxy  # noqa: E402 -- its models need the set-up above
 from usage.state import states_of  # noqa: E402
 
@@ -44,6 +46,7 @@ django_application = BoundedBodies(
     less={"/api/backup": MOST_BYTES, "/stripe/webhook/": webhooks.MOST_BYTES},
 )
 proxy = Proxy()
+new_jobs = NewJobs(proxy.startup, django_application)
 hub = Hub(states_of)
 account_socket = AccountConsumer.as_asgi(hub=hub)
 
@@ -60,6 +63,8 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         return
     elif scope["type"] == "http" and scope["path"].startswith(PATHS):
         await proxy(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] == NEW_JOBS:
+        await new_jobs(scope, receive, send)
     elif scope["type"] == "websocket":
         if scope["path"] == ACCOUNT_SOCKET:
             await account_socket(scope, receive, send)
@@ -88,6 +93,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await send({"type": "lifespan.startup.complete"})
         else:
             await hub.stop()
+            await new_jobs.close()
             await proxy.shutdown(stopping.seconds_left)
             await tickets.close()
             stopping.over()

@@ -4,7 +4,6 @@ An unaffordable job is refused at once; nothing of it is left. A job's calls wai
 plan's limits of a minute are not theirs; there may be ``JOBS_OPEN_MOST`` jobs of a user at a time.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Sequence
@@ -12,11 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 
 from accounts.models import ApiKey, User
-from common.errors import BadInput, FareboxError, InsufficientCredits, RateLimited
+from accounts.presented import ENDED_KEY
+from common.errors import (
+    BadInput,
+    FareboxError,
+    InsufficientCredits,
+    NotAuthenticated,
+    PermissionRefused,
+    RateLimited,
+)
 from common.ids import uuid7
 from common.money import format_credits
 from jobs import dispatch
@@ -37,14 +45,15 @@ _catalog: tuple[float, Catalog] = (float("-inf"), Catalog())
 
 @dataclass(frozen=True)
 class Created:
-    """A job's id, and whether an earlier request with the same key had made it; if not, what is
-    held (microcredits) and when it was made."""
+    """A job's id and its owner's, and whether an earlier request with the same key had made it; if
+    not, what is held (microcredits) and when it was made."""
 
     job: uuid.UUID
     repeated: bool
     held: int | None
     total: int
     made: datetime | None
+    owner: int
 
 
 def create(
@@ -63,14 +72,14 @@ def create(
     """
     if kind not in KINDS:
         raise BadInput(f"kind: must be one of {', '.join(sorted(KINDS))}.", param="kind")
-    parts = _parts(kind, given)
+    parts = parts_of(kind, given, known_models() if given else Catalog())
     if webhook:
         addresses.expect_allowed(webhook)
         signing.secret_of(user)  # it is there when there is something to sign
     with transaction.atomic():
-        created = _create(
+        created = make(
             job=uuid7(),
-            user=user.pk,
+            user=None if key else user.pk,
             digest=bytes(key.digest) if key else None,
             kind=kind,
             parts=parts,
@@ -82,9 +91,10 @@ def create(
     return created
 
 
-def _parts(kind: str, given: Any) -> list[Part]:
+def parts_of(kind: str, given: Any, catalog: Catalog) -> list[Part]:
+    """The paid calls of a job. Raises what ``create`` does for an input."""
     try:
-        return KINDS[kind].parts(given, known_models() if given else Catalog())
+        return KINDS[kind].parts(given, catalog)
     except FareboxError as error:
         place_in("input", error)
         raise
@@ -105,33 +115,39 @@ def forget_models() -> None:
 
 
 @verb
-def _create(
+def make(
     *,
     job: uuid.UUID,
-    user: int,
+    user: int | None,
     digest: bytes | None,
     kind: str,
     parts: Sequence[Part],
     webhook: str,
     key: Key | None,
 ) -> Statement[Created]:
+    """Make a job whose ``parts`` are read, for an API key (its ``digest``) or a known ``user``. It
+    may be made again under the same id, when it is not known whether it was made.
+
+    Raises what ``create`` does but for its input, ``NotAuthenticated`` and ``PermissionRefused``;
+    then nothing is made.
+    """
+
     def read(row: Sequence[Any]) -> Created:
-        outcome, held, available, needed, affordable, detail, place, found, made = row
+        outcome, held, available, needed, affordable, detail, place, found, made, owner = row
         if outcome in {"ok", "repeated"}:
-            return Created(found, outcome == "repeated", held, len(parts), made)
+            return Created(found, outcome == "repeated", held, len(parts), made, owner)
         raise _refusal(outcome, available, needed, affordable, detail, place, parts)
 
     return Statement(
-        "SELECT outcome, held, available, needed, affordable, detail, place, job, made"
+        "SELECT outcome, held, available, needed, affordable, detail, place, job, made, owner"
         " FROM jobs_create(%(job)s, %(user)s, %(digest)s, %(kind)s, %(items)s::jsonb,"
-        " %(inputs)s::text[], %(webhook)s, %(key)s, %(request)s, %(most)s, %(deadline)s)",
+        " %(webhook)s, %(key)s, %(request)s, %(most)s, %(deadline)s)",
         {
             "job": job,
             "user": user,
             "digest": digest,
             "kind": kind,
-            "items": json.dumps([_item(part) for part in parts]),
-            "inputs": [part.text for part in parts],
+            "items": orjson.dumps([_item(part) for part in parts]).decode(),
             "webhook": webhook,
             "key": key and key.key,
             "request": key and key.request,
@@ -139,15 +155,16 @@ def _create(
             "deadline": timedelta(hours=settings.JOB_DEADLINE_HOURS),
         },
         read,
-        lambda _created: user,
+        lambda created: created.owner,
     )
 
 
 def _item(part: Part) -> dict[str, Any]:
-    """What ``usage_begin`` needs of a part."""
+    """What ``usage_begin`` needs of a part, and what it asks."""
     model, request = part.request.model, part.request
     return {
         "call": str(uuid7()),
+        "input": part.text,
         "model": model.name,
         "metadata": {
             "model": model.name,
@@ -177,6 +194,10 @@ def _refusal(
             f"At most {detail} jobs may be queued or running at once; wait for one to end.",
             retry_after=10,
         )
+    if outcome == "invalid_key":
+        return NotAuthenticated(ENDED_KEY)
+    if outcome == "scope":
+        return PermissionRefused("This API key lacks the scope 'ai'.")
     assert place is not None
     where = f"{settings.PUBLIC_URL}/dashboard/billing/"
     if outcome == "insufficient" and len(parts) > 1:
