@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import ledger, nginx, stage, streams
+from bench import jobs, ledger, nginx, stage, streams
 from bench.books import reconcile
 from bench.house import House, open_house
 from bench.programs import Failed
@@ -17,9 +17,9 @@ from devtools.signals import Stopped
 from devtools.supervise import GaveUp
 
 STREAMS = ("cpu", "first-byte", "open", "two", "fallback")
-PARTS = (*STREAMS, "ledger")
+PARTS = (*STREAMS, "jobs", "ledger")
 PEERS = "peers"
-LOCAL = {"two", "ledger"}  # they look at the server's processes
+LOCAL = {"two", "jobs", "ledger"}  # they look at the server's processes
 
 
 def main() -> int:
@@ -68,6 +68,10 @@ def measure(parts: set[str], *, quick: bool, database: str = "") -> Report:
         report.facts = machine(house.folder) | {"quick": quick}
         if parts & {*STREAMS, PEERS}:
             streams.measure(house, report, effort, parts)
+            prove(house, report)
+        if "jobs" in parts:
+            house.say("measuring jobs")
+            jobs.measure(house, report, quick=quick)
             prove(house, report)
         if "ledger" in parts:
             ledger.measure(house, report, quick=quick)

@@ -71,6 +71,14 @@ class House:
             yield program, port
 
     @contextmanager
+    def worker(self) -> Iterator[Program]:
+        """Two worker processes, as a deployment runs them."""
+        service = next(p for p in programs(self.env | {"PORT": "0"}, Home(self.folder), 1)
+                       if p.name == "worker")  # fmt: skip
+        with self._started(Program("worker", service.argv, service.env, service.log)) as program:
+            yield program
+
+    @contextmanager
     def nginx(self) -> Iterator[tuple[Program, int] | None]:
         """nginx before the same upstream, and its port; None where it is not installed."""
         found = nginx.find()
