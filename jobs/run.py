@@ -12,10 +12,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import psycopg
 import structlog
 from django.conf import settings
-from psycopg_pool import PoolTimeout
 
 from accounts import events
 from common.errors import (
@@ -24,9 +22,10 @@ from common.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from jobs import losses, results, verbs
+from jobs import losses, results, verbs, writing
 from jobs.kinds import KINDS
 from jobs.verbs import Claimed, ItemFinished, Outcome, Started
+from jobs.writing import AWAY
 from proxy import settle, whole
 from proxy.call import Call, Cut
 from proxy.context import Context
@@ -38,7 +37,6 @@ from usage.prices import Rates, Usage
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE = 300.0
-AWAY = (psycopg.Error, PoolTimeout, OSError, Unavailable)
 _PRICE = "SELECT rates, cost_rates FROM usage_price WHERE id = %s"
 
 
@@ -114,10 +112,8 @@ class Run:
 
     async def _item(self, place: int) -> None:
         try:
-            async with self._context.pool.lease() as conn:
-                item = await verbs.start_item.aio(
-                    conn, job=self._job, token=self._token, place=place
-                )
+            begin = verbs.start_item.build(job=self._job, token=self._token, place=place)
+            item = await writing.once(self._context.pool, begin)
             if item is None:  # it is to be canceled, or is another's: giving it back tells
                 self._left += 1
             else:
@@ -229,32 +225,29 @@ class Run:
 
     async def _refused(self, place: int, item: Started, error: FareboxError) -> None:
         """An item that can't be asked at all any more."""
-        async with self._context.pool.lease() as conn:
-            finished = await verbs.finish_item.aio(
-                conn,
-                job=self._job,
-                token=self._token,
-                place=place,
-                outcome=Outcome("failed", problem=losses.problem(error)),
-                call=item.call,
-                status=CallRecord.Status.FAILED,
-                charge=0,
-                cost=item.absorbed,
-                usage=Usage(),
-                estimated=False,
-                error=for_the_record(error),
-            )
+        end = verbs.finish_item.build(
+            job=self._job,
+            token=self._token,
+            place=place,
+            outcome=Outcome("failed", problem=losses.problem(error)),
+            call=item.call,
+            status=CallRecord.Status.FAILED,
+            charge=0,
+            cost=item.absorbed,
+            usage=Usage(),
+            estimated=False,
+            error=for_the_record(error),
+        )
+        finished = await writing.patiently(self._context.pool, end)
         events.hint(finished.user)
         self._tell_finished(finished)
 
     async def _stop(self, place: int, item: Started, call: Call, more: int = 0) -> None:
         self._left += 1
         cost = call.absorbed - item.absorbed + more
+        stop = verbs.stop_item.build(job=self._job, token=self._token, place=place, absorbed=cost)
         try:
-            async with self._context.pool.lease() as conn:
-                await verbs.stop_item.aio(
-                    conn, job=self._job, token=self._token, place=place, absorbed=cost
-                )
+            await writing.patiently(self._context.pool, stop)
         except AWAY as error:
             log.warning("an item is left to the sweep", **self._name(error))
 
@@ -283,11 +276,11 @@ class Run:
         return max(pause, float(asked or 0))
 
     async def _give_back(self, pause: float = 0.0, **how: Any) -> float | None:
+        give_back = verbs.give_back.build(
+            job=self._job, token=self._token, pause=timedelta(seconds=pause), **how
+        )
         try:
-            async with self._context.pool.lease() as conn:
-                state = await verbs.give_back.aio(
-                    conn, job=self._job, token=self._token, pause=timedelta(seconds=pause), **how
-                )
+            state = await writing.patiently(self._context.pool, give_back)
         except (*AWAY, NotFound) as error:
             log.warning("a job is left to the sweep", **self._name(error))
             return None

@@ -15,10 +15,11 @@ import structlog
 from django.conf import settings
 
 from common.errors import FareboxError
-from jobs import verbs
-from jobs.run import AWAY, Run, Why
+from jobs import verbs, writing
+from jobs.run import Run, Why
 from jobs.telling import sending
 from jobs.verbs import Claimed
+from jobs.writing import AWAY
 from proxy.context import Context
 
 log = structlog.get_logger(__name__)
@@ -88,8 +89,8 @@ class Worker:
             limit = min(free, CLAIM)
             began = time.monotonic()
             try:
-                async with self.context.pool.lease() as conn:
-                    claimed = await verbs.claim.aio(conn, limit=limit, lease=lease)
+                claim = verbs.claim.build(limit=limit, lease=lease)
+                claimed = await writing.once(self.context.pool, claim)
             except (*AWAY, FareboxError) as error:
                 log.warning("no jobs can be taken", error=type(error).__name__)
                 asyncio.get_running_loop().call_later(AWAY_SECONDS, self.wake.set)

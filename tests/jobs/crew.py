@@ -3,7 +3,8 @@
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ WORKER = (
     "celery", "-A", "config", "worker", "--pool", "solo", "--without-mingle", "--without-gossip",
     "--without-heartbeat", "--loglevel", "INFO",
 )  # fmt: skip
+WORKERS_NAME = "jobs-worker"  # of their connections to PostgreSQL
 QUICK = {
     "JOB_LEASE_SECONDS": "3",
     "JOB_RETRY_SECONDS": "1",
@@ -73,7 +75,8 @@ class Crew:
         """One more worker; returns when it is ready for tasks."""
         self._started += 1
         log = self.home / f"worker{self._started}.log"
-        worker = launch(*argv, env=self.environment | changes, log=log)
+        environment = self.environment | {"PGAPPNAME": WORKERS_NAME} | changes
+        worker = launch(*argv, env=environment, log=log)
         self.workers.append(worker)
         wait_for(lambda: " ready." in _text(log), 60, "the worker is ready")
         return worker
@@ -82,6 +85,17 @@ class Crew:
         worker.send_signal(signal.SIGKILL)
         worker.wait(30)
         self.workers.remove(worker)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The workers stand still."""
+        for worker in self.workers:
+            worker.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in self.workers:
+                worker.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         for customer in self.customers:

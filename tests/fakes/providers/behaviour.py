@@ -117,7 +117,8 @@ class Behaviour:
         plain_delay: before the status of a plain answer.
     Usage:
         usage, tokens_per_event, and report_usage=False to leave usage out of the answer (it is
-        billed all the same).
+        billed all the same). charges_asked: the whole answer is billed once it is asked for,
+        whoever leaves, as by a provider that ends what it has begun.
     Bytes:
         gzip: compress, flushed at each write, asked for or not. line_end: of the SSE lines.
         events_per_write: content events in one write; 0 puts them all in one. split: cut the body
@@ -144,6 +145,7 @@ class Behaviour:
     usage: Usage = Usage()
     tokens_per_event: int = 1
     report_usage: bool = True
+    charges_asked: bool = False
 
     gzip: bool = False
     line_end: Literal["\n", "\r\n", "\r"] = "\n"

@@ -75,9 +75,11 @@ class Served:
     def billed(self) -> Usage:
         """What the provider charges: nothing for an error, or before the first event was sent.
 
-        After that, the whole input, and the output up to the cut.
+        After that, the whole input, and the output up to the cut. See also ``charges_asked``.
         """
         whole = self.plan.usage
+        if self.plan.status == 200 and self.plan.behaviour.charges_asked:
+            return replace(whole, output=self.plan.tokens[-1])
         if self.plan.status != 200 or not self.position:
             return Usage(input=0, output=0)
         output = self.tokens_sent
