@@ -22,7 +22,7 @@ import structlog
 _SECRET_NAMES = (
     "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "STRIPE_SECRET_KEY", "SECRET_KEY",
     "GOOGLE_CLIENT_SECRET", "GITHUB_CLIENT_SECRET", "METRICS_TOKEN", "SENTRY_DSN",
-    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS", "JOB_FILES_SECRET",
 )  # fmt: skip
 _ADDRESS_NAMES = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL")  # which may carry a password
 _KEY_SHAPES = re.compile(r"\b(fb_[0-9A-Za-z]{6})[0-9A-Za-z]{40}\b|\b(sk|rk|whsec)[-_][\w-]{8,}")
@@ -228,6 +228,9 @@ def configure(config: dict[str, Any]) -> None:
                 "kombu": {"level": "INFO"},
                 "opentelemetry": {"level": "WARNING"},
                 "urllib3": {"level": "WARNING"},
+                # These would tell each request with its headers.
+                "botocore": {"level": "WARNING"},
+                "boto3": {"level": "WARNING"},
             },
         }
     )

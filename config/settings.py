@@ -210,10 +210,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # Large results of jobs. Web and worker processes of several machines need one that all see.
-    "jobs": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": env.text("JOB_FILES", str(FAREBOX_HOME / "files"))},
-    },
+    "jobs": jobs.storage(str(FAREBOX_HOME / "files")),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

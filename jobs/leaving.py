@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.leaving import exports, leaves_out, on_leaving
 from accounts.models import User
@@ -14,6 +15,7 @@ from jobs import results, verbs
 from jobs.models import Item, Job, WebhookSecret
 
 ROWS = 1000  # read at a time
+FILES_SECONDS = 10.0
 
 leaves_out(WebhookSecret, "signs what is sent to them; whoever has it could sign, too")
 
@@ -22,9 +24,15 @@ leaves_out(WebhookSecret, "signs what is sent to them; whoever has it could sign
 def end_jobs(user: User) -> None:
     """Nothing is worked on any more, every hold is released, and what was asked and answered is
     deleted. A worker that is at one of them finds it gone within a second."""
-    for job in Job.objects.filter(user=user).values_list("id", flat=True):
+    theirs = Job.objects.filter(user=user)
+    filed = list(
+        theirs.filter(Q(items__file__gt="") | Q(finished=None)).distinct().values_list("id")
+    )
+    for job in theirs.values_list("id", flat=True):
         verbs.end(job=job)
-        transaction.on_commit(partial(results.forget, job), robust=True)
+    # After the commit, and no longer than a request may take; the sweep finds what is left.
+    forget = partial(results.forget_all, [job for (job,) in filed], FILES_SECONDS)
+    transaction.on_commit(forget, robust=True)
     Job.objects.filter(user=user).delete()
     WebhookSecret.objects.filter(user=user).delete()
 

@@ -61,7 +61,9 @@ def detail(job: Job) -> Job:
     """The job with ``result`` and ``result_url``, as ``JobDetailSerializer`` takes it."""
     items = list(job.items.all()) if job.has_ended else []
     found = any(item.result is not None or item.file for item in items)
+    # What is in a file is fetched by whoever wants it: a storage that is away stops nobody else.
     small = sum(item.bytes for item in items) <= settings.JOB_INLINE_BYTES
+    small = small and not any(item.file for item in items)
     job.result = result_of(job, items) if found and small else None  # type: ignore[attr-defined]
     job.result_url = (  # type: ignore[attr-defined]
         reverse("job-result", args=[job.pk]) if found else None

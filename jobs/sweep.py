@@ -14,13 +14,17 @@ from django.utils import timezone
 from accounts import events
 from common.errors import FareboxError
 from jobs import dispatch, results, verbs
-from jobs.models import Delivery, Job
+from jobs.models import Delivery, Item, Job
 
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
 # How long a queued job may be due before its hint is taken for lost.
 PATIENCE = timedelta(seconds=2)
+# How long removing files may take at a time, seconds; the next sweep goes on.
+FILES_SECONDS = 300.0
+# A job that is being made has files before it has a row.
+YOUNG = timedelta(hours=1)
 
 
 def sweep() -> int:
@@ -59,8 +63,25 @@ def forget() -> int:
     before = timezone.now() - timedelta(hours=settings.JOB_RETENTION_HOURS)
     forgotten = 0
     while old := list(Job.objects.filter(finished__lt=before).values_list("id", flat=True)[:BATCH]):
-        for job in old:
-            results.forget(job)
+        filed = Item.objects.filter(job__in=old).exclude(file="")
+        results.forget_all(filed.values_list("job", flat=True).distinct(), FILES_SECONDS)
         Job.objects.filter(id__in=old).delete()
         forgotten += len(old)
+    remove_strays()
     return forgotten
+
+
+def remove_strays() -> int:
+    """Remove the files of jobs that are no more: what workers left that died, or could not be
+    removed with its job while the storage was away. Answers of how many jobs."""
+    try:
+        found = results.jobs_with_files(timezone.now() - YOUNG)
+    except OSError as error:
+        log.error("files of jobs are not swept", error=str(error))
+        return 0
+    removed = 0
+    for start in range(0, len(found), BATCH):
+        some = found[start : start + BATCH]
+        kept = set(Job.objects.filter(id__in=some).values_list("id", flat=True))
+        removed += results.forget_all((job for job in some if job not in kept), FILES_SECONDS)
+    return removed
