@@ -20,7 +20,6 @@ from accounts.presented import ENDED_KEY
 from common.errors import (
     BadInput,
     FareboxError,
-    InsufficientCredits,
     NotAuthenticated,
     PermissionRefused,
     RateLimited,
@@ -31,6 +30,7 @@ from jobs import dispatch
 from jobs.kinds import KINDS, Part
 from jobs.kinds.base import place_in
 from jobs.telling import addresses, signing
+from ledger import marks
 from ledger.database import Statement, verb
 from usage import calls, catalog
 from usage.catalog import Catalog
@@ -76,18 +76,22 @@ def create(
     if webhook:
         addresses.expect_allowed(webhook)
         signing.secret_of(user)  # it is there when there is something to sign
-    with transaction.atomic():
-        created = make(
-            job=uuid7(),
-            user=None if key else user.pk,
-            digest=bytes(key.digest) if key else None,
-            kind=kind,
-            parts=parts,
-            webhook=webhook,
-            key=idempotency,
-        )
-        if not created.repeated:
-            transaction.on_commit(dispatch.hint, robust=True)
+    try:
+        with transaction.atomic():
+            created = make(
+                job=uuid7(),
+                user=None if key else user.pk,
+                digest=bytes(key.digest) if key else None,
+                kind=kind,
+                parts=parts,
+                webhook=webhook,
+                key=idempotency,
+            )
+            if not created.repeated:
+                transaction.on_commit(dispatch.hint, robust=True)
+    except calls.OutOfCredits:  # as a call's would be, what was noted of it is rolled back
+        marks.wanted_more(owner=user.pk)
+        raise
     return created
 
 
@@ -202,7 +206,7 @@ def _refusal(
     where = f"{settings.PUBLIC_URL}/dashboard/billing/"
     if outcome == "insufficient" and len(parts) > 1:
         needed = sum(_at_most(part) for part in parts)
-        return InsufficientCredits(
+        return calls.OutOfCredits(
             f"This job may need {format_credits(needed)} credits and there are "
             f"{format_credits(available)} available. Top up at {where}.",
             should_retry=False,

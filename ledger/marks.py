@@ -14,3 +14,13 @@ def set_low_mark(*, account: int, mark: int | None) -> Statement[None]:
         {"account": account, "mark": mark},
         lambda _row: None,
     )
+
+
+@verb
+def wanted_more(*, owner: int) -> Statement[bool]:
+    """Somebody wanted credits that the wallet of the user ``owner`` does not have: under its mark
+    it is low from now on. Answers whether that is new. For whoever rolls back what was refused;
+    ``usage_begin`` notes it itself."""
+    return Statement(
+        "SELECT ledger_wanted_more(%(owner)s)", {"owner": owner}, lambda row: bool(row[0])
+    )

@@ -29,6 +29,10 @@ from usage.limits import Limits, OverLimit
 from usage.prices import Usage
 
 
+class OutOfCredits(InsufficientCredits):
+    """The wallet has less than is needed. A key's cap and a plan's quota are something else."""
+
+
 @dataclass(frozen=True)
 class Begun:
     """A call that may start: what is held (microcredits), how many output tokens a choice, and what
@@ -277,7 +281,8 @@ def refusal(
         case "key_cap" | "insufficient":
             holder = "this key's monthly cap leaves" if outcome == "key_cap" else "there are"
             tokens = worst.enough(affordable) if worst.exact else ""
-            return InsufficientCredits(
+            kind = OutOfCredits if outcome == "insufficient" else InsufficientCredits
+            return kind(
                 f"This call may need {format_credits(needed)} credits and {holder} "
                 f"{format_credits(available)} available{tokens}. Top up at {top_up_url}.",
                 should_retry=False,

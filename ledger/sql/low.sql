@@ -10,3 +10,16 @@ BEGIN
         WHERE id = p_account AND closed_at IS NULL;
     RETURN jsonb_build_object('balance', ledger__balance(p_account));
 END $$;
+
+-- Somebody wanted credits that a user's wallet does not have. One that is under its mark is low from
+-- now on, if nothing has made it so before: credits that expired don't. Answers whether it is new.
+CREATE OR REPLACE FUNCTION ledger_wanted_more(p_owner bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE a ledger_account := ledger__lock(ledger_account_of(p_owner, 'wallet'));
+BEGIN
+    IF a.low_since IS NOT NULL OR a.low_mark IS NULL OR a.posted - a.held >= a.low_mark THEN
+        RETURN false;
+    END IF;
+    UPDATE ledger_account SET low_since = clock_timestamp() WHERE id = a.id;
+    RETURN true;
+END $$;

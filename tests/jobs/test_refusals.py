@@ -7,6 +7,7 @@ import pytest
 from accounts import verbs as accounts
 from jobs.models import Job
 from ledger import verbs
+from ledger.models import Account
 from tests.fakes.providers import FakeProviders
 from tests.jobs.asking import Asker, chat
 from tests.proxy.riders import CREDIT, Rider, make_rider
@@ -82,6 +83,39 @@ def test_what_cannot_be_paid_is_not_queued(
     assert "/dashboard/billing/" in message
     poor.rider.assert_untouched()
     assert fake.requests == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("completion", chat(max_tokens=9_000)),
+        ("batch", {"requests": [chat(max_tokens=3_000)] * 2}),  # of which one could be paid
+    ],
+    ids=["completion", "batch"],
+)
+def test_a_job_that_is_refused_for_want_of_credits_makes_low(
+    configured: Any, clean_books: bool, fake: FakeProviders, given: Any
+) -> None:
+    """As a call that is refused does: what sees to top-ups and mails finds the wallet."""
+    poor = Asker(make_rider("low@example.com", credits=30_000))
+    wallet = Account.objects.filter(pk=poor.rider.wallet)
+    wallet.update(low_mark=30_000)
+    assert poor.post(*given).status_code == 402
+    assert wallet.get().low_since is None, "it is at its mark, not under it"
+    wallet.update(low_mark=30_001)
+    assert poor.post(*given).status_code == 402
+    first = wallet.get().low_since
+    assert first is not None
+    assert poor.post(*given).status_code == 402
+    assert (wallet.get().low_since, wallet.get().held) == (first, 0)
+
+
+def test_a_keys_cap_makes_nothing_low(configured: Any, rider: Rider) -> None:
+    Account.objects.filter(pk=rider.wallet).update(low_mark=rider.funded + 1)
+    issued = accounts.issue_key(user=rider.user, name="capped", monthly_cap=1)
+    capped = Asker(Rider(rider.user, rider.wallet, issued.secret, rider.funded))
+    assert capped.post("completion", chat()).status_code == 402
+    assert Account.objects.get(pk=rider.wallet).low_since is None
 
 
 def test_a_frozen_wallet(asker: Asker) -> None:
