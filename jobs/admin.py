@@ -1,12 +1,15 @@
 """Jobs in the admin: how many are where, for how long, and what can be done about one. What was
 asked and answered is their owners', and is not shown."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.timesince import timesince
 from unfold.decorators import action, display
 
@@ -22,23 +25,58 @@ from common.admin import (
     link_to,
 )
 from common.errors import Conflict
-from jobs import dispatch, verbs
+from common.money import format_credits
+from jobs import dispatch, retrying, verbs
 from jobs.models import Delivery, Item, Job
 
 STATES = {
     Job.State.QUEUED: "info", Job.State.RUNNING: "warning", Job.State.DONE: "success",
     Job.State.FAILED: "danger", Job.State.CANCELED: "info",
 }  # fmt: skip
+ENDED = "The job has ended already."
+NOT_QUEUED = "Only a job that is queued can be tried now: it waits for nothing else."
 
 
-class CancelForm(ConfirmedForm):
+class JobForm(ConfirmedForm):
+    """Says why it can't be done, before anybody is asked whether they want it."""
+
+    def __init__(self, *, job: Job, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+
+    def clean(self) -> None:
+        if (reason := self.obstacle()) is not None:
+            raise forms.ValidationError(reason)
+
+    def obstacle(self) -> str | None:
+        raise NotImplementedError
+
+
+class CancelForm(JobForm):
+    def obstacle(self) -> str | None:
+        return ENDED if self.job.has_ended else None
+
     def summary(self) -> str:
         return "The job ends, and what is held for it is released."
 
 
-class TryNowForm(ConfirmedForm):
+class TryNowForm(JobForm):
+    def obstacle(self) -> str | None:
+        return None if self.job.state == Job.State.QUEUED else NOT_QUEUED
+
     def summary(self) -> str:
         return "The job is tried at once instead of after its pause."
+
+
+class RetryForm(JobForm):
+    def obstacle(self) -> str | None:
+        return retrying.obstacle(self.job)
+
+    def summary(self) -> str:
+        return (
+            "What the job asked is queued once more, as another job of the same user's. The most "
+            "that it can cost is held of their credits, at today's prices."
+        )
 
 
 class ItemInline(ShownInline):
@@ -63,15 +101,17 @@ class JobAdmin(ReadOnlyAdmin):
     list_filter = ("state", "kind")
     search_fields = ("id",)
     search_help_text = "a job's id, or how the user's e-mail address begins"
-    actions_detail = ("cancel", "try_now")
+    actions_detail = ("cancel", "try_now", "retry")
     inlines = (ItemInline, DeliveryInline)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("id", "kind", "owner", "state_", "age", "progress_", "problem")}),
+        (None, {"fields": ("id", "kind", "owner", "state_", "age", "progress_", "problem",
+                           "retry_of_", "retried_as_")}),
         ("Money, credits", {"fields": ("held_", "spent_")}),
         ("Work", {"fields": ("attempts", "not_before", "lease_until", "cancel_requested_at",
                              "created", "started", "finished", "deadline", "webhook")}),
     )  # fmt: skip
-    readonly_fields = ("owner", "state_", "age", "progress_", "problem", "held_", "spent_")
+    readonly_fields = ("owner", "state_", "age", "progress_", "problem", "retry_of_", "retried_as_",
+                       "held_", "spent_")  # fmt: skip
     held_, spent_ = credits("held"), credits("spent")
 
     @admin.display(description="user")
@@ -96,6 +136,14 @@ class JobAdmin(ReadOnlyAdmin):
         """Its code: the words may repeat what was asked."""
         return job.error["code"] if job.error else "-"
 
+    @admin.display(description="retry of")
+    def retry_of_(self, job: Job) -> str:
+        return link_to(job.retried_from, job.retried_from_id)
+
+    @admin.display(description="retried as")
+    def retried_as_(self, job: Job) -> str:
+        return format_html_join(", ", "{}", ((link_to(one, one.pk),) for one in job.retries.all()))
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
@@ -109,37 +157,50 @@ class JobAdmin(ReadOnlyAdmin):
     def has_manage_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("jobs.change_job")
 
-    @action(description="Cancel", url_path="cancel", permissions=["manage"], icon="cancel")
+    @action(description="Cancel the job", url_path="cancel", permissions=["manage"], icon="cancel")
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        job: Any = self.get_object(request, object_id)
-        return confirm(
-            request,
-            model_admin=self,
-            target=job,
-            allowed=self.has_manage_permission(request),
-            title="Cancel a job",
-            form_class=CancelForm,
-            act=lambda _form: cancel(job),
-        )
+        return self._confirm(request, object_id, "Cancel a job", CancelForm, cancel)
 
-    @action(description="Try now", url_path="try-now", permissions=["manage"], icon="replay")
+    @action(
+        description="Skip its pause",
+        url_path="try-now",
+        permissions=["manage"],
+        icon="fast_forward",
+    )
     def try_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._confirm(request, object_id, "Try a job now", TryNowForm, try_now)
+
+    @action(
+        description="Retry as a new job", url_path="retry", permissions=["manage"], icon="replay"
+    )
+    def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._confirm(request, object_id, "Retry a job that failed", RetryForm, retry)
+
+    def _confirm(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        title: str,
+        form_class: type[JobForm],
+        act: Callable[[Job], str],
+    ) -> HttpResponse:
         job: Any = self.get_object(request, object_id)
         return confirm(
             request,
             model_admin=self,
             target=job,
             allowed=self.has_manage_permission(request),
-            title="Try a job now",
-            form_class=TryNowForm,
-            act=lambda _form: try_now(job),
+            title=title,
+            form_class=form_class,
+            act=lambda _form: act(job),
+            job=job,
         )
 
 
 def cancel(job: Job) -> str:
     """Cancel a job; what was done, in words. Raises ``Conflict`` for one that has ended."""
     if job.has_ended:
-        raise Conflict("The job has ended already.")
+        raise Conflict(ENDED)
     state = verbs.cancel(job=job.pk)
     events.changed(job.user_id)
     events.publish(job.user_id, "job", {"id": str(job.pk), "state": state})
@@ -147,9 +208,17 @@ def cancel(job: Job) -> str:
 
 
 def try_now(job: Job) -> str:
-    """Have a job tried that waits for its next attempt. Raises ``Conflict`` for another: what one
-    that has ended asked is forgotten, and only its owner can ask it again."""
+    """Have a job tried that waits for its next attempt. Raises ``Conflict`` for another."""
     if not verbs.hurry(job=job.pk):
-        raise Conflict("Only a job that is queued can be tried now.")
+        raise Conflict(NOT_QUEUED)
     dispatch.hint()
     return "It is tried now."
+
+
+def retry(job: Job) -> str:
+    """Queue again what a job that failed has asked. Raises what ``retrying.retry`` raises."""
+    made = retrying.retry(job)
+    if made.repeated:
+        return f"It has been retried already, as job {made.job}."
+    events.publish(job.user_id, "job", {"id": str(made.job), "state": Job.State.QUEUED.value})
+    return f"Queued again as job {made.job}; {format_credits(made.held or 0)} credits are held."

@@ -26,7 +26,7 @@ from common.errors import (
 )
 from common.ids import uuid7
 from common.money import format_credits
-from jobs import dispatch
+from jobs import dispatch, verbs
 from jobs.kinds import KINDS, Part
 from jobs.kinds.base import place_in
 from jobs.telling import addresses, signing
@@ -64,8 +64,10 @@ def create(
     given: Any,
     webhook: str = "",
     idempotency: Key | None = None,
+    retried: uuid.UUID | None = None,
 ) -> Created:
-    """Make a job of ``user``'s, who calls with ``key`` or is signed in.
+    """Make a job of ``user``'s, who calls with ``key`` or is signed in; it may be the retry of the
+    one that is ``retried``.
 
     Raises ``BadInput`` naming the field, ``ModelNotFound``, and what ``usage.calls.begin`` raises;
     ``RateLimited`` for too many jobs, and for a key ``KeyReused``.
@@ -88,6 +90,8 @@ def create(
                 key=idempotency,
             )
             if not created.repeated:
+                if retried is not None:
+                    verbs.link_retry(job=created.job, retried=retried)
                 transaction.on_commit(dispatch.hint, robust=True)
     except calls.OutOfCredits:  # as a call's would be, what was noted of it is rolled back
         marks.wanted_more(owner=user.pk)

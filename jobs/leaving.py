@@ -50,6 +50,7 @@ def jobs(user: User) -> Iterator[dict[str, Any]]:
             "created": job.created,
             "finished": job.finished,
             "webhook": job.webhook,
+            "retried_from": job.retried_from_id,
             "items": [
                 {
                     "call": item.call,

@@ -21,7 +21,7 @@ class Job(models.Model):
     A worker holds a job by ``lease_until`` and ``token``: whoever writes names the token, so that
     one whose lease ran out changes nothing any more. ``deadline`` is when a job that has not ended
     fails; its holds' leases end with it. ``key`` is the caller's Idempotency-Key and ``request``
-    the SHA-256 of what was asked with it.
+    the SHA-256 of what was asked with it. A retry is another job, which names the one that failed.
     """
 
     class State(models.TextChoices):
@@ -50,6 +50,9 @@ class Job(models.Model):
     webhook = models.TextField(db_default="")
     key = models.CharField(max_length=255, null=True)  # noqa: DJ001  NULLs are no duplicates
     request = models.BinaryField(null=True)
+    retried_from = models.ForeignKey(
+        "self", models.SET_NULL, null=True, db_index=False, related_name="retries"
+    )
     created = models.DateTimeField(db_default=Now())
     started = models.DateTimeField(null=True)
     finished = models.DateTimeField(null=True)
@@ -64,6 +67,11 @@ class Job(models.Model):
             models.Index(fields=["created"], condition=Q(state="running"), name="jobs_job_running"),
             models.Index(
                 fields=["finished"], condition=Q(finished__isnull=False), name="jobs_job_finished"
+            ),
+            models.Index(
+                fields=["retried_from"],
+                condition=Q(retried_from__isnull=False),
+                name="jobs_job_retries",
             ),
         ]
         constraints: ClassVar = [
@@ -95,8 +103,8 @@ class Item(models.Model):
     """One paid call of a job; ``call`` is its hold's id, and its receipt's.
 
     ``input`` and ``result`` are JSON as text, since jsonb can't hold all that JSON can. What was
-    asked is forgotten when the job ends, a ``file`` in the storage stands for a large result.
-    ``lost`` counts the workers that died at it, ``absorbed`` is what attempts that came to nothing
+    asked is forgotten when the job is done or canceled; a ``file`` in the storage stands for a
+    large result. ``lost`` counts the workers that died at it, ``absorbed`` is what attempts that came to nothing
     are known to have cost the operator.
     """
 

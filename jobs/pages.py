@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -13,10 +14,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import events
 from accounts.models import User
-from common.errors import NotFound
+from common.errors import FareboxError, NotFound
 from common.money import format_credits
-from jobs import reading, verbs
-from jobs.models import Job
+from jobs import reading, retrying, verbs
+from jobs.models import Delivery, Job
 from usage.state import state_of
 
 ROWS = 50
@@ -40,9 +41,13 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """One job: how far it is, what it costs, how it ended."""
     assert isinstance(request.user, User), "the page lets nobody else in"
     found = reading.detail(_job(request.user, job_id))
+    failed = found.state == Job.State.FAILED
     context = {
         "job": found,
         "cancelable": not found.has_ended and found.cancel_requested_at is None,
+        "retriable": failed and retrying.obstacle(found) is None,
+        "retry": retrying.retry_of(found) if failed else None,
+        "delivery": Delivery.objects.filter(job=found).first(),
     }
     return render(request, "jobs/job.html", context | _account(request.user))
 
@@ -55,6 +60,22 @@ def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     state = verbs.cancel(job=_job(request.user, job_id).pk)
     events.publish(request.user.pk, "job", {"id": str(job_id), "state": state})
     return HttpResponseRedirect(reverse("dashboard-job", args=[job_id]))
+
+
+@require_POST
+@login_required
+def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """Ask again what a job that failed has asked, and show the job that does."""
+    assert isinstance(request.user, User), "the page lets nobody else in"
+    try:
+        made = retrying.retry(_job(request.user, job_id))
+    except FareboxError as error:
+        messages.error(request, error.message)
+        return HttpResponseRedirect(reverse("dashboard-job", args=[job_id]))
+    if not made.repeated:
+        state = Job.State.QUEUED.value
+        events.publish(request.user.pk, "job", {"id": str(made.job), "state": state})
+    return HttpResponseRedirect(reverse("dashboard-job", args=[made.job]))
 
 
 def _job(user: User, job_id: uuid.UUID) -> Job:

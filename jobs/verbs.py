@@ -238,6 +238,16 @@ def hurry(*, job: uuid.UUID) -> Statement[bool]:
 
 
 @verb
+def link_retry(*, job: uuid.UUID, retried: uuid.UUID) -> Statement[bool]:
+    """A job that is being made asks again what ``retried`` has asked."""
+    return Statement(
+        "SELECT jobs_link_retry(%(job)s, %(retried)s)",
+        {"job": job, "retried": retried},
+        lambda row: bool(row[0]),
+    )
+
+
+@verb
 def end(*, job: uuid.UUID) -> Statement[str | None]:
     """End a job now, whoever is at it; answers its state."""
     return Statement("SELECT jobs_end(%(job)s)", {"job": job}, lambda row: row[0])

@@ -22,11 +22,13 @@ class Part:
 
 class Kind:
     """``name`` is what clients call it, ``limit`` the setting with the seconds that one attempt at
-    such a job may take, ``at_once`` how many of its parts are asked at the same time."""
+    such a job may take, ``at_once`` how many of its parts are asked at the same time,
+    ``retried`` whether its parts' texts are all that a retry needs."""
 
     name: str
     limit: str
     at_once = 1
+    retried = True
 
     @property
     def seconds(self) -> float:
@@ -38,6 +40,10 @@ class Kind:
         Raises ``BadInput`` naming the field within ``input``, and ``ModelNotFound``.
         """
         raise NotImplementedError
+
+    def given(self, texts: Sequence[str]) -> Any:
+        """The input whose parts have these texts: ``parts``, the other way round."""
+        return orjson.loads(texts[0]) if texts else None
 
     def request(self, text: str, catalog: Catalog) -> Request:
         """A part's text, which ``parts`` has read, as a request again."""

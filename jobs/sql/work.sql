@@ -80,7 +80,8 @@ BEGIN
 END $$;
 
 -- The caller holds the wallet's lock and the job's. A job ends with its last item; it is done when
--- any of them is. What was asked is forgotten at once.
+-- any of them is. What was asked is forgotten at once, but for a job that failed: that can be retried
+-- as long as it is kept.
 CREATE OR REPLACE FUNCTION jobs__end_if_over(p_job uuid, p_state text DEFAULT NULL) RETURNS jobs_job
 LANGUAGE plpgsql AS $$
 DECLARE j jobs_job;
@@ -103,7 +104,9 @@ BEGIN
                 ORDER BY i.place LIMIT 1)) END,
             finished = clock_timestamp(), lease_until = NULL
             WHERE id = p_job RETURNING * INTO j;
-        UPDATE jobs_item SET input = NULL WHERE job_id = p_job;
+        IF j.state <> 'failed' THEN
+            UPDATE jobs_item SET input = NULL WHERE job_id = p_job;
+        END IF;
         IF j.webhook <> '' THEN
             INSERT INTO jobs_delivery (id, job_id, state, next_at, created)
                 VALUES (gen_random_uuid(), p_job, 'pending', clock_timestamp(), clock_timestamp());
