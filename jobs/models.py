@@ -104,8 +104,8 @@ class Item(models.Model):
 
     ``input`` and ``result`` are JSON as text, since jsonb can't hold all that JSON can. What was
     asked is forgotten when the job is done or canceled; a ``file`` in the storage stands for a
-    large result. ``lost`` counts the workers that died at it, ``absorbed`` is what attempts that came to nothing
-    are known to have cost the operator.
+    large result. ``lost`` counts the workers that died at it, ``absorbed`` is what attempts that
+    came to nothing are known to have cost the operator.
     """
 
     class State(models.TextChoices):
