@@ -2,9 +2,9 @@
 times what the statement takes that makes a job.
 
 Taken is the plain request of a program; ``_head`` and ``_read`` say which. All others are Django's
-(``jobs.views.JobList``), handed on as they came. So are those that are refused before the
-statement, or for who sends them, and those that repeat an earlier one: what is answered here is the
-statement's to say, and written nowhere twice.
+(``jobs.views.JobList``), handed on as they came, and so is what is refused, or repeats an earlier
+request: nothing was changed by it, and its answer is written in one place. What is answered here is
+a new job, and that the service can't be reached.
 """
 
 import json
@@ -26,13 +26,7 @@ from psycopg_pool import PoolTimeout
 from accounts import csp, events, presented
 from accounts.limits import COUNTED, Counter
 from common import drf
-from common.errors import (
-    FareboxError,
-    NotAuthenticated,
-    PermissionRefused,
-    Unavailable,
-    openai_shape,
-)
+from common.errors import FareboxError, NotAuthenticated, Unavailable, openai_shape
 from common.ids import uuid7
 from jobs import creating, dispatch, reading
 from jobs.creating import Created
@@ -126,7 +120,9 @@ class NewJobs:
         )
         try:
             created = await _run(context, statement)
-        except (NotAuthenticated, PermissionRefused):
+        except Unavailable:
+            raise
+        except FareboxError:
             raise Elsewhere(counted=True) from None
         except calls.OutOfCredits:
             await _run(context, marks.wanted_more.build(owner=user))

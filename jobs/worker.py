@@ -28,6 +28,9 @@ LOOK_SECONDS = 1.0
 # Taken at a time, so that several workers share what is there.
 CLAIM = 8
 AWAY_SECONDS = 1.0
+# The least time between two looks for jobs: short ones, each of whose ends makes room, would cost
+# as much in looks as in work. A lone job comes to a worker that has long looked, and waits for none of it.
+ROUND_SECONDS = 0.02
 # How long the end of the process waits for jobs to be given back.
 GIVE_BACK_SECONDS = 10.0
 # How long before its lease ends a job that could not be renewed is given up, of the lease.
@@ -60,6 +63,7 @@ class Worker:
                 self.wake.clear()
                 await self._fill()
                 self._send_webhooks()
+                await asyncio.sleep(ROUND_SECONDS)
                 try:
                     await asyncio.wait_for(self.wake.wait(), idle_seconds)
                 except TimeoutError:

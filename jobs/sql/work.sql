@@ -183,7 +183,9 @@ BEGIN
             p_problem ->> 'message', NULL);
         UPDATE jobs_item SET state = p_state, error = p_problem WHERE id = i.id;
     END LOOP;
-    UPDATE jobs_job SET error = p_problem WHERE id = j.id;
+    IF p_problem IS NOT NULL THEN
+        UPDATE jobs_job SET error = p_problem WHERE id = j.id;
+    END IF;
     RETURN jobs__end_if_over(
         j.id, CASE WHEN p_state = 'canceled' OR j.total = 0 THEN p_state END);
 END $$;

@@ -52,7 +52,7 @@ def test_what_a_killed_worker_held_is_done_by_another(
     fake.wait_until(lambda: fake.open == 0, timeout=10)
     fake.script(SAID)
     farebox.hire()
-    wait_for(lambda: not Job.objects.filter(finished=None).exists(), 60, "all are done")
+    wait_for(lambda: not Job.objects.filter(finished=None).exists(), 120, "all are done")
     found = {str(job.pk): (job.state, job.attempts) for job in Job.objects.all()}
     assert found == dict.fromkeys(made, ("done", 2))
     assert rider.spent == 6 * PRICE
