@@ -151,7 +151,7 @@ class Counter:
             return 0
 
     async def close(self) -> None:
-        await self._storage.bridge.get_connection().aclose()
+        await self._storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]
 
 
 def hit_by_address(request: HttpRequest) -> int:

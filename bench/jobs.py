@@ -91,7 +91,7 @@ def alone(house: House, jobs: int, port: int) -> dict[str, list[float]]:
                 raise Failed("the jobs are not done")
             time.sleep(0.05)
         rows = connection.execute(_BEGUN, [[job for job, _, _ in seen["jobs"]]]).fetchall()
-    begun = dict(rows)
+    begun: dict[str, float] = dict(rows)
     return {
         "request": [took * 1000 for _, _, took in seen["jobs"]],
         "wait": [(begun[job] - when) * 1000 for job, when, _ in seen["jobs"]],

@@ -51,7 +51,7 @@ _OTHERS = {b"cookie", b"origin", b"x-session-token", b"transfer-encoding"}
 _AWAY = (psycopg.OperationalError, PoolTimeout, OSError)
 _OWNER = "SELECT (SELECT user_id FROM accounts_apikey WHERE digest = %(digest)s)"
 
-Django = Callable[[Scope, Receive, Send], Awaitable[None]]
+Django = Callable[..., Awaitable[None]]  # Django types its handler in another way
 
 
 class Elsewhere(Exception):

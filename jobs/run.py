@@ -255,7 +255,7 @@ class Run:
         self, place: int, call: Call, outcome: Outcome, status: str, error: str = ""
     ) -> None:
         """End the item with its call, as every call ends (``proxy.settle``)."""
-        book = partial(
+        book: Any = partial(
             verbs.finish_item.build, job=self._job, token=self._token, place=place, outcome=outcome
         )
         work = settle.finish(self._context.pool, self._context.ratios, call, status, error, book)

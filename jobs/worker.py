@@ -29,7 +29,7 @@ LOOK_SECONDS = 1.0
 CLAIM = 8
 AWAY_SECONDS = 1.0
 # The least time between two looks for jobs: short ones, each of whose ends makes room, would cost
-# as much in looks as in work. A lone job comes to a worker that has long looked, and waits for none of it.
+# as much in looks as in work. A lone job finds a worker that has looked long ago.
 ROUND_SECONDS = 0.02
 # How long the end of the process waits for jobs to be given back.
 GIVE_BACK_SECONDS = 10.0

@@ -66,7 +66,7 @@ def test_parts_that_need_a_server_of_their_own_say_so() -> None:
     command = [sys.executable, "-m", "bench", "--database", "postgresql:///x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "leave out ledger and two" in done.stderr
+    assert "leave out jobs and ledger and two" in done.stderr
 
 
 @pytest.mark.skipif(nginx.find() is None, reason=nginx.HOW_TO_GET)
