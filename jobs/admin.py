@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
 from unfold.decorators import action, display
 
@@ -108,10 +108,10 @@ class JobAdmin(ReadOnlyAdmin):
                            "retry_of_", "retried_as_")}),
         ("Money, credits", {"fields": ("held_", "spent_")}),
         ("Work", {"fields": ("attempts", "not_before", "lease_until", "cancel_requested_at",
-                             "created", "started", "finished", "deadline", "webhook")}),
+                             "created", "started", "finished", "deadline", "webhook_")}),
     )  # fmt: skip
     readonly_fields = ("owner", "state_", "age", "progress_", "problem", "retry_of_", "retried_as_",
-                       "held_", "spent_")  # fmt: skip
+                       "held_", "spent_", "webhook_")  # fmt: skip
     held_, spent_ = credits("held"), credits("spent")
 
     @admin.display(description="user")
@@ -136,13 +136,20 @@ class JobAdmin(ReadOnlyAdmin):
         """Its code: the words may repeat what was asked."""
         return job.error["code"] if job.error else "-"
 
+    @admin.display(description="webhook")
+    def webhook_(self, job: Job) -> str:
+        return format_html('<span class="fb-text">{}</span>', job.webhook) if job.webhook else "-"
+
     @admin.display(description="retry of")
     def retry_of_(self, job: Job) -> str:
         return link_to(job.retried_from, job.retried_from_id)
 
     @admin.display(description="retried as")
     def retried_as_(self, job: Job) -> str:
-        return format_html_join(", ", "{}", ((link_to(one, one.pk),) for one in job.retries.all()))
+        return (
+            format_html_join(", ", "{}", ((link_to(one, one.pk),) for one in job.retries.all()))
+            or "-"
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str

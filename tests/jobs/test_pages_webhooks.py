@@ -52,7 +52,7 @@ def test_shown_on_demand(browser: Client, user: User) -> None:
 
 def test_another_is_made_after_asking(browser: Client, user: User) -> None:
     before = signing.secret_of(user)
-    assert "can't be" in browser.get(f"{PAGE}renew/").content.decode()
+    assert "Make another secret?" in browser.get(f"{PAGE}renew/").content.decode()
     assert signing.secret_of(user) == before
     html = browser.post(f"{PAGE}renew/", follow=True).content.decode()
     after = signing.secret_of(user)
