@@ -78,7 +78,7 @@ def test_only_to_who_has_just_shown_who_they_are(browser: Client, user: User) ->
 
 def test_nobody_else() -> None:
     for path in (PAGE, f"{PAGE}secret/", f"{PAGE}renew/"):
-        assert "/accounts/login/" in Client().get(path).url
+        assert "/accounts/login/" in Client().get(path).headers["location"]
 
 
 def test_one_that_cannot_be_read_any_more(browser: Client, user: User) -> None:
