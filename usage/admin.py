@@ -43,7 +43,7 @@ class AIModelForm(forms.ModelForm):
     override = OverrideField(
         required=False,
         help_text="US dollars per million tokens in place of the price list's, such as "
-        '{"input": "3", "cache_read": "0.3", "output": "15"}',
+        '{"input": "3", "cache_read": "0.3", "output": "15"}; "input_audio" is the price of sound',
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -14,12 +14,15 @@ MILLION = 1_000_000
 
 # Disjoint: a token is in one bucket. "input" is what was neither read from nor written to a cache.
 BUCKETS = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
+# A price that few models have: without it, sound costs what other input costs.
+AUDIO = "input_audio"
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call. ``input`` counts all of the input; the cache counts are parts of it.
-    ``output`` counts all of the output; ``reasoning`` is a part of it, at the same price."""
+    """Tokens of one call. ``input`` counts all of the input; the cache counts and ``audio`` are
+    parts of it. ``output`` counts all of the output; ``reasoning`` is a part of it, at the same
+    price. ``audio`` is for the price alone: a call's record does not tell it apart."""
 
     input: int = 0
     cached: int = 0
@@ -27,6 +30,7 @@ class Usage:
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    audio: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {
@@ -76,7 +80,7 @@ class Rates:
     def amount(self, usage: Usage) -> int:
         """What ``usage`` costs, microcredits, rounded up once."""
         rates = self.at(usage.input)
-        fresh = usage.input - usage.cached - usage.cache_write - usage.cache_write_1h
+        fresh = usage.input - usage.cached - usage.cache_write - usage.cache_write_1h - usage.audio
         units = (
             fresh * rates["input"]
             + usage.cached * rates["cache_read"]
@@ -84,12 +88,14 @@ class Rates:
             + usage.cache_write_1h * rates["cache_write_1h"]
             + usage.output * rates["output"]
         )
+        if usage.audio:
+            units += usage.audio * rates.get(AUDIO, rates["input"])
         return -(-units // MILLION)
 
     def worst_input(self, input_tokens: int, *, writes_cache: bool) -> int:
         """The dearest that so many input tokens can be, in millionths of a microcredit."""
         rates = self.at(input_tokens)
-        rate = max(rates["input"], rates["cache_read"])
+        rate = max(rates["input"], rates["cache_read"], rates.get(AUDIO, 0))
         if writes_cache:
             rate = max(rate, rates["cache_write"], rates["cache_write_1h"])
         return input_tokens * rate
@@ -106,17 +112,20 @@ def rate(usd_per_million: Decimal, credit_price_usd: Decimal, markup: Decimal) -
 
 
 def complete(dollars: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Dollars for every bucket: what a price list leaves out costs what its plain input costs.
+    """Dollars for every bucket: what a price list leaves out costs what its plain input costs,
+    and of sound there is a price where one is told.
 
     Raises ``LookupError`` without a price for input and output: such a model can't be called.
     """
     if "input" not in dollars or "output" not in dollars:
         raise LookupError("no price for input and output tokens")
     write = dollars.get("cache_write", dollars["input"])
+    audio = {AUDIO: dollars[AUDIO]} if AUDIO in dollars else {}
     return {
         "input": dollars["input"],
         "cache_read": dollars.get("cache_read", dollars["input"]),
         "cache_write": write,
         "cache_write_1h": dollars.get("cache_write_1h", write),
         "output": dollars["output"],
+        **audio,
     }

@@ -170,8 +170,9 @@ def dollars_of(override: Any) -> dict[str, Decimal]:
         raise ValueError('give at least {"input": "…", "output": "…"} in US dollars per million')
     dollars = {}
     for bucket, value in override.items():
-        if bucket not in prices.BUCKETS:
-            raise ValueError(f"{bucket!r} is none of {', '.join(prices.BUCKETS)}")
+        if bucket not in (*prices.BUCKETS, prices.AUDIO):
+            known = ", ".join((*prices.BUCKETS, prices.AUDIO))
+            raise ValueError(f"{bucket!r} is none of {known}")
         try:
             dollars[bucket] = Decimal(value) if isinstance(value, str) else Decimal("NaN")
         except InvalidOperation:

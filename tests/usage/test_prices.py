@@ -56,6 +56,15 @@ def test_each_bucket_has_its_own_price() -> None:
         assert rates().amount(usage_of(tokens)) == 10 * BASE[name]
 
 
+def test_sound_has_a_price_of_its_own_where_one_is_told() -> None:
+    heard = Usage(input=30, audio=20, output=1)
+    told = Rates({**rates().base, prices.AUDIO: 7 * MILLION})
+    assert told.amount(heard) == 10 * 3 + 20 * 7 + 15
+    assert rates().amount(heard) == 30 * 3 + 15
+    assert told.worst_input(100, writes_cache=False) == 100 * 7 * MILLION
+    assert rates().worst_input(100, writes_cache=False) == 100 * 3 * MILLION
+
+
 def test_no_tokens_cost_nothing_and_a_fraction_costs_one() -> None:
     cheap = Rates(dict.fromkeys(prices.BUCKETS, 1))
     assert cheap.amount(Usage()) == 0
@@ -114,6 +123,7 @@ def test_what_a_price_list_leaves_out_costs_what_plain_input_costs() -> None:
     assert prices.complete(told) == {
         "input": 2, "cache_read": 2, "cache_write": 2, "cache_write_1h": 2, "output": 8,
     }  # fmt: skip
+    assert prices.complete(told | {prices.AUDIO: Decimal(6)})[prices.AUDIO] == 6
     told |= {"cache_read": Decimal(1), "cache_write": Decimal(3)}
     assert prices.complete(told)["cache_write_1h"] == 3
 

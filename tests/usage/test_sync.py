@@ -143,3 +143,5 @@ def test_an_override_is_read_as_decimals() -> None:
     assert dollars_of({"input": "0.15", "output": "0"}) == {
         "input": Decimal("0.15"), "output": Decimal(0),
     }  # fmt: skip
+    sound = {"input": "2.5", "input_audio": "6", "output": "10"}
+    assert dollars_of(sound)["input_audio"] == 6
