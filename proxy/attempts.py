@@ -7,9 +7,9 @@ attempt may have cost is the operator's.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from common.errors import FareboxError, RateLimited, UpstreamError, UpstreamTimeout
@@ -124,6 +124,8 @@ class Attempts:
         if provider.kind == "demo":
             call.sent = True
             return DemoAnswer(call.request.body, call.request.protocol.path, call.name)
+        if kind := call.request.protocol.content_type:
+            provider = replace(provider, headers={**provider.headers, "content-type": kind})
         asking = self._context.upstream.post(
             provider, call.request.protocol.path, body, self._client, call
         )
@@ -180,7 +182,7 @@ class Attempts:
                 request.body = {}
         if not _differs(way) or way.provider.kind == "demo":
             return self._body
-        return orjson.dumps(_adapted(request.body, way, request.protocol.path))
+        return request.protocol.encode(_adapted(request.body, way, request.protocol.path))
 
 
 def _differs(way: Way) -> bool:

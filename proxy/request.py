@@ -49,7 +49,7 @@ class Request:
         most = None if protocol.bounded else model.max_output_tokens
         open_ended = output_tokens == most == known_max_output(model.name)
         protocol.adapt(self.body, None if self.worst.exact or open_ended else output_tokens)
-        return orjson.dumps(self.body)
+        return protocol.encode(self.body)
 
 
 def parse(

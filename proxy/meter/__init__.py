@@ -13,6 +13,7 @@ from proxy.meter.embeddings import EmbeddingsMeter
 from proxy.meter.images import ImagesMeter
 from proxy.meter.messages import MessagesMeter
 from proxy.meter.responses import ResponsesMeter
+from proxy.meter.transcription import TranscriptionMeter
 
 __all__ = [
     "ChatMeter",
@@ -21,4 +22,5 @@ __all__ = [
     "MessagesMeter",
     "Meter",
     "ResponsesMeter",
+    "TranscriptionMeter",
 ]

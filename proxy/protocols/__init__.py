@@ -6,5 +6,6 @@ from proxy.protocols.embeddings import EMBEDDINGS
 from proxy.protocols.images import IMAGES
 from proxy.protocols.messages import MESSAGES
 from proxy.protocols.responses import RESPONSES
+from proxy.protocols.transcription import TRANSCRIPTION
 
-__all__ = ["CHAT", "EMBEDDINGS", "IMAGES", "MESSAGES", "RESPONSES", "Protocol"]
+__all__ = ["CHAT", "EMBEDDINGS", "IMAGES", "MESSAGES", "RESPONSES", "TRANSCRIPTION", "Protocol"]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from common.errors import BadInput
 from proxy.bounds import Measured
 from proxy.delivery import Delivery
@@ -28,7 +30,8 @@ class Protocol:
     ``check`` refuses what can't be priced, ``measure`` (body, bytes, context window, the name of
     one of OpenAI's own models or nothing) bounds the input, ``adapt`` (body, output bound or
     ``None``) makes the request the provider gets, and ``writes_cache`` tells whether a request
-    (its compact JSON) may write the provider's cache.
+    (its compact JSON) may write the provider's cache. ``encode`` writes the request, and
+    ``content_type`` is what that is where it is no JSON.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Protocol:
     switches: bool = True
     bounded: bool = False
     generates: bool = True
+    encode: Callable[[Mapping[str, Any]], bytes] = orjson.dumps
+    content_type: str = ""
 
     @property
     def shape(self) -> str:

@@ -32,7 +32,7 @@ def check(body: Mapping[str, Any]) -> None:
     if not isinstance(prompt, str) or not 0 < len(prompt) <= LONGEST_PROMPT:
         raise BadInput(f"prompt: must be text of 1 to {LONGEST_PROMPT} characters.", param="prompt")
     for name, known in (("size", _SIZES), ("quality", tuple(_TOKENS))):
-        if body.get(name) not in {None, "auto", *known}:
+        if body.get(name) not in (None, "auto", *known):
             raise BadInput(f"{name}: must be auto or one of {', '.join(known)}.", param=name)
 
 

@@ -78,6 +78,7 @@ def test_what_is_held_covers_the_dearest_it_may_be(asker: Asker, given: Any, tok
     ("changes", "param"),
     [({"prompt": ""}, "prompt"), ({"prompt": 7}, "prompt"), ({"size": "1x1"}, "size"),
      ({"quality": "best"}, "quality"), ({"stream": True}, "stream"), ({"n": 0}, "n"),
+     ({"size": ["1024x1024"]}, "size"), ({"quality": {}}, "quality"),
      ({"image": "https://example.com/"}, "image"), ({"model": "gpt-4o-mini"}, "model")],
 )  # fmt: skip
 def test_bad_input(asker: Asker, changes: Any, param: str) -> None:

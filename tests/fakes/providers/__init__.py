@@ -1,5 +1,5 @@
 """Fake OpenAI and Anthropic over a real loopback socket: chat completions, Responses, embeddings,
-messages, counts of tokens and models.
+images, transcriptions, messages, counts of tokens and models.
 
 For tests, `FakeProviders` in a thread::
 

@@ -21,7 +21,8 @@ Split = int | tuple[int, ...] | Literal["random", "utf8", "newline"]
 class Usage:
     """Tokens in disjoint buckets, whatever the protocol adds together on the wire.
 
-    `input` leaves out the cached ones; `reasoning` is a part of `output`. `output=None` means
+    `input` leaves out the cached ones and those of sound, `audio`; `reasoning` is a part of
+    `output`. `output=None` means
     that it follows from what is said: `Behaviour.tokens_per_event` for each content event, plus
     `reasoning`.
     """
@@ -32,6 +33,7 @@ class Usage:
     cache_write_1h: int = 0
     output: int | None = None
     reasoning: int = 0
+    audio: int = 0
 
     @property
     def cache_write(self) -> int:
@@ -39,7 +41,7 @@ class Usage:
 
     @property
     def all_input(self) -> int:
-        return self.input + self.cached + self.cache_write
+        return self.input + self.cached + self.cache_write + self.audio
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from . import (
     images_shapes,
     openai_shapes,
     responses_shapes,
+    transcription_shapes,
 )
 from .behaviour import Behaviour, Usage
 from .http11 import Head
@@ -25,6 +26,7 @@ _ROUTES: dict[str, ModuleType] = {
     "/v1/responses": responses_shapes,
     "/v1/embeddings": embeddings_shapes,
     "/v1/images/generations": images_shapes,
+    "/v1/audio/transcriptions": transcription_shapes,
     "/v1/messages": anthropic_shapes,
 }
 _KEPT_PLANS = 1024

@@ -112,6 +112,7 @@ class Bill:
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    audio: int = 0
 
     def add(self, served: Served) -> None:
         """Count one answer that is over, or as it stands."""
