@@ -44,6 +44,7 @@ django_application = BoundedBodies(
     django_handler,
     most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
     less={"/api/backup": MOST_BYTES, "/stripe/webhook/": webhooks.MOST_BYTES},
+    forms={"/api/jobs": settings.JOB_AUDIO_BYTES + settings.DATA_UPLOAD_MAX_MEMORY_SIZE},
 )
 proxy = Proxy()
 new_jobs = NewJobs(proxy.startup, django_application)

@@ -16,21 +16,32 @@ Application = Callable[..., Awaitable[None]]  # Django types its handler in anot
 
 class BoundedBodies:
     """``app``, with bodies of at most ``most`` bytes; of fewer at the paths in ``less``, and
-    beneath those of them that end in a slash.
+    beneath those of them that end in a slash; of as many as ``forms`` says at its paths, if they
+    are forms that may hold files.
 
     A body whose length is said before is refused unread, one sent in chunks where it passes the
     bound. The connection is closed then, since what is left of the body would be read as the next
     request.
     """
 
-    def __init__(self, app: Application, *, most: int, less: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        app: Application,
+        *,
+        most: int,
+        less: Mapping[str, int],
+        forms: Mapping[str, int] | None = None,
+    ) -> None:
         self.app = app
         self.most = most
         self.less = less
+        self.forms = forms or {}
         self.beneath = tuple((path, at_most) for path, at_most in less.items() if path[-1] == "/")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         most = self._most(scope["path"])
+        if (form := self.forms.get(scope["path"])) is not None and _is_form(scope):
+            most = form
         if _declared(scope) > most:
             await _refuse(most, send)
             return
@@ -52,6 +63,13 @@ class BoundedBodies:
             if path.startswith(start):
                 return at_most
         return self.less.get(path, self.most)
+
+
+def _is_form(scope: Message) -> bool:
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return scope["method"] == "POST" and all(
+        kind.strip().lower().startswith(b"multipart/form-data") for kind in kinds or [b""]
+    )
 
 
 def _declared(scope: Message) -> int:

@@ -72,5 +72,6 @@ def settings() -> dict[str, Any]:
         "JOB_DEADLINE_HOURS": env.whole("JOB_DEADLINE_HOURS", 24, least=1, most=168),
         "JOB_RETENTION_HOURS": env.whole("JOB_RETENTION_HOURS", 72, least=24),
         "JOB_INLINE_BYTES": env.whole("JOB_INLINE_BYTES", 256 * 1024, least=1024),
+        "JOB_AUDIO_BYTES": env.whole("JOB_AUDIO_BYTES", 25 * 1024 * 1024, least=1024),
         "JOB_WEBHOOK_NETWORKS": networks(env.names("JOB_WEBHOOK_NETWORKS")),
     }

@@ -301,6 +301,7 @@ JOBS_AT_ONCE: int
 JOB_DEADLINE_HOURS: int
 JOB_RETENTION_HOURS: int
 JOB_INLINE_BYTES: int
+JOB_AUDIO_BYTES: int
 JOB_WEBHOOK_NETWORKS: list[Any]
 
 # --- HTTP API ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from config.bodies import BoundedBodies
 
-MOST, LESS = 100, 10
+MOST, LESS, FORM = 100, 10, 200
 
 
 class App:
@@ -25,7 +25,7 @@ class App:
         await send({"type": "http.response.body", "body": b"%d" % self.read})
 
 
-async def ask(path, pieces, declared=None):
+async def ask(path, pieces, declared=None, kind=None, method="POST"):
     """The status, the body, and how many pieces were taken from the client."""
     app, sent, given = App(), [], iter(pieces)
     taken = 0
@@ -40,8 +40,11 @@ async def ask(path, pieces, declared=None):
         sent.append(message)
 
     headers = [] if declared is None else [(b"content-length", declared)]
-    bounded = BoundedBodies(app, most=MOST, less={"/less": LESS, "/beneath/": LESS})
-    await bounded({"type": "http", "path": path, "headers": headers}, receive, send)
+    headers += [] if kind is None else [(b"content-type", kind)]
+    less = {"/less": LESS, "/beneath/": LESS}
+    bounded = BoundedBodies(app, most=MOST, less=less, forms={"/form": FORM})
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    await bounded(scope, receive, send)
     start, body = sent
     return start["status"], body["body"], taken
 
@@ -71,3 +74,18 @@ async def test_chunks_are_refused_where_they_pass_the_bound():
 
 async def test_a_length_that_is_none_is_not_believed():
     assert (await ask("/less", [b"x" * 6] * 9, b"-5"))[0] == 413
+
+
+async def test_a_form_that_may_hold_files_may_be_longer():
+    form = b"Multipart/Form-Data; boundary=x"
+    assert await ask("/form", [b"x" * 200], b"200", form) == (200, b"200", 1)
+    assert (await ask("/form", [b"x"], b"201", form))[0] == 413
+    assert (await ask("/form", [b"x" * 80] * 3, None, form))[0] == 413
+    for path, kind, method in [
+        ("/form", b"application/json", "POST"),
+        ("/form", None, "POST"),
+        ("/form", form, "PUT"),
+        ("/form/x", form, "POST"),
+        ("/", form, "POST"),
+    ]:
+        assert (await ask(path, [b"x"], b"101", kind, method))[0] == 413, (path, kind, method)
