@@ -26,7 +26,7 @@ from common.admin import (
 )
 from common.errors import Conflict
 from common.money import format_credits
-from jobs import dispatch, retrying, verbs
+from jobs import dispatch, retrying, uploads, verbs
 from jobs.models import Delivery, Item, Job
 
 STATES = {
@@ -211,6 +211,7 @@ def cancel(job: Job) -> str:
     state = verbs.cancel(job=job.pk)
     events.changed(job.user_id)
     events.publish(job.user_id, "job", {"id": str(job.pk), "state": state})
+    uploads.drop_if_over(job.pk, job.kind, state)
     return "Canceled." if state == Job.State.CANCELED else "It is being canceled."
 
 

@@ -26,10 +26,11 @@ from common.errors import (
 )
 from common.ids import uuid7
 from common.money import format_credits
-from jobs import dispatch, verbs
-from jobs.kinds import KINDS, Part
+from jobs import dispatch, uploads, verbs
+from jobs.kinds import KINDS, FileKind, Part
 from jobs.kinds.base import place_in
 from jobs.telling import addresses, signing
+from jobs.uploads import Upload
 from ledger import marks
 from ledger.database import Statement, verb
 from usage import calls, catalog
@@ -64,6 +65,7 @@ def create(
     given: Any,
     webhook: str = "",
     idempotency: Key | None = None,
+    upload: Upload | None = None,
     retried: uuid.UUID | None = None,
 ) -> Created:
     """Make a job of ``user``'s, who calls with ``key`` or is signed in; it may be the retry of the
@@ -74,14 +76,15 @@ def create(
     """
     if kind not in KINDS:
         raise BadInput(f"kind: must be one of {', '.join(sorted(KINDS))}.", param="kind")
-    parts = parts_of(kind, given, known_models() if given else Catalog())
+    parts = parts_of(kind, given, known_models() if given else Catalog(), upload)
     if webhook:
         addresses.expect_allowed(webhook)
         signing.secret_of(user)  # it is there when there is something to sign
+    job = uuid7()
     try:
-        with transaction.atomic():
+        with uploads.kept(job, upload), transaction.atomic():
             created = make(
-                job=uuid7(),
+                job=job,
                 user=None if key else user.pk,
                 digest=bytes(key.digest) if key else None,
                 kind=kind,
@@ -96,13 +99,20 @@ def create(
     except calls.OutOfCredits:  # as a call's would be, what was noted of it is rolled back
         marks.wanted_more(owner=user.pk)
         raise
+    if upload is not None and created.repeated:
+        uploads.drop(job)
     return created
 
 
-def parts_of(kind: str, given: Any, catalog: Catalog) -> list[Part]:
-    """The paid calls of a job. Raises what ``create`` does for an input."""
+def parts_of(name: str, given: Any, catalog: Catalog, upload: Upload | None = None) -> list[Part]:
+    """The paid calls of a job. Raises what ``create`` does for an input, and for a file."""
+    kind = KINDS[name]
+    if (upload is not None) != isinstance(kind, FileKind):
+        uploads.refuse(name, upload)
     try:
-        return KINDS[kind].parts(given, catalog)
+        if upload is not None and isinstance(kind, FileKind):
+            return kind.parts_of(given, upload.audio, catalog)
+        return kind.parts(given, catalog)
     except FareboxError as error:
         place_in("input", error)
         raise

@@ -11,7 +11,8 @@ from django.db.models import Q
 from accounts.leaving import exports, leaves_out, on_leaving
 from accounts.models import User
 from common.money import format_credits
-from jobs import results, verbs
+from jobs import results, uploads, verbs
+from jobs.kinds import KINDS, FileKind
 from jobs.models import Item, Job, WebhookSecret
 
 ROWS = 1000  # read at a time
@@ -28,11 +29,15 @@ def end_jobs(user: User) -> None:
     filed = list(
         theirs.filter(Q(items__file__gt="") | Q(finished=None)).distinct().values_list("id")
     )
+    sent = [kind for kind, of in KINDS.items() if isinstance(of, FileKind)]
+    uploaded = list(theirs.filter(kind__in=sent).exclude(state=Job.State.DONE).values_list("id"))
     for job in theirs.values_list("id", flat=True):
         verbs.end(job=job)
     # After the commit, and no longer than a request may take; the sweep finds what is left.
     forget = partial(results.forget_all, [job for (job,) in filed], FILES_SECONDS)
     transaction.on_commit(forget, robust=True)
+    drop = partial(uploads.drop_all, [job for (job,) in uploaded], FILES_SECONDS)
+    transaction.on_commit(drop, robust=True)
     Job.objects.filter(user=user).delete()
     WebhookSecret.objects.filter(user=user).delete()
 

@@ -16,7 +16,7 @@ from accounts import events
 from accounts.models import User
 from common.errors import FareboxError, NotFound
 from common.money import format_credits
-from jobs import reading, retrying, verbs
+from jobs import reading, retrying, uploads, verbs
 from jobs.models import Delivery, Job
 from usage.state import state_of
 
@@ -57,8 +57,10 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Cancel it, and show it again."""
     assert isinstance(request.user, User), "the page lets nobody else in"
-    state = verbs.cancel(job=_job(request.user, job_id).pk)
+    kind = _job(request.user, job_id).kind
+    state = verbs.cancel(job=job_id)
     events.publish(request.user.pk, "job", {"id": str(job_id), "state": state})
+    uploads.drop_if_over(job_id, kind, state)
     return HttpResponseRedirect(reverse("dashboard-job", args=[job_id]))
 
 

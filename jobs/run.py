@@ -22,8 +22,8 @@ from common.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from jobs import losses, results, verbs, writing
-from jobs.kinds import KINDS
+from jobs import losses, results, uploads, verbs, writing
+from jobs.kinds import KINDS, FileKind
 from jobs.verbs import Claimed, ItemFinished, Outcome, Started
 from jobs.writing import AWAY
 from proxy import settle, whole
@@ -176,6 +176,8 @@ class Run:
                 request.model = replace(
                     request.model, price=item.price, rates=own, cost_rates=asked
                 )
+        if isinstance(self.kind, FileKind):
+            self.kind.attach(request, item.input, await uploads.fetch(self._job))
         return request
 
     # --- How an item ends ------------------------------------------------------------------------
@@ -295,6 +297,8 @@ class Run:
     def _tell(self, state: str, **more: Any) -> None:
         about = {"id": str(self.claimed.id), "kind": self.claimed.kind, "state": state}
         events.tell(self.claimed.user, "job", about | more)
+        if uploads.is_over(self.claimed.kind, state):
+            self._context.detach(asyncio.to_thread(uploads.drop, self.claimed.id))
 
     def _tell_finished(self, finished: Any) -> None:
         assert isinstance(finished, ItemFinished)

@@ -51,6 +51,20 @@ class NewJobSerializer(serializers.Serializer[Any]):
     )
 
 
+class NewJobFormSerializer(serializers.Serializer[Any]):
+    """The same as a form, for kinds that take a file."""
+
+    kind = serializers.CharField(max_length=30, help_text="`transcription`")
+    input = serializers.CharField(
+        help_text='JSON as text: `{"model", "language", "prompt", "response_format", '
+        '"temperature"}`, as OpenAI\'s transcriptions take them'
+    )
+    webhook = serializers.CharField(required=False, max_length=500)
+    file = serializers.FileField(
+        help_text="sound: flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav or webm"
+    )
+
+
 class WebhookSecretSerializer(serializers.Serializer[Any]):
     secret = serializers.CharField(help_text="for a library of Standard Webhooks to verify with")
 

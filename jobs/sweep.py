@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import events
 from common.errors import FareboxError
-from jobs import dispatch, results, verbs
+from jobs import dispatch, results, uploads, verbs
 from jobs.models import Delivery, Item, Job
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,8 @@ def sweep() -> int:
     late = Q(state=Job.State.QUEUED, deadline__lt=Now())
     found = Job.objects.filter(stale | late).order_by("created")
     changed = 0
-    for job, user in list(found.values_list("id", "user")[:BATCH]):
-        changed += _sweep_one(job, user)
+    for job, user, kind in list(found.values_list("id", "user", "kind")[:BATCH]):
+        changed += _sweep_one(job, user, kind)
     due = Job.objects.filter(state=Job.State.QUEUED, not_before__lt=timezone.now() - PATIENCE)
     unsent = Delivery.objects.filter(state=Delivery.State.PENDING, next_at__lt=Now())
     if changed or due.exists() or unsent.exists():
@@ -42,7 +42,7 @@ def sweep() -> int:
     return changed
 
 
-def _sweep_one(job: uuid.UUID, user: int) -> bool:
+def _sweep_one(job: uuid.UUID, user: int, kind: str) -> bool:
     try:
         state = verbs.sweep_one(job=job, attempts=settings.JOB_ATTEMPTS)
     except django.db.OperationalError:
@@ -55,11 +55,13 @@ def _sweep_one(job: uuid.UUID, user: int) -> bool:
     log.warning("a job was held by nobody", job=str(job), state=state)
     events.changed(user)
     events.publish(user, "job", {"id": str(job), "state": state})
+    uploads.drop_if_over(job, kind, state)
     return True
 
 
 def forget() -> int:
-    """Delete jobs that ended ``JOB_RETENTION_HOURS`` ago, results and all; answers how many."""
+    """Delete jobs that ended ``JOB_RETENTION_HOURS`` ago, results and all; answers how many. With
+    them go uploaded files that no job needs."""
     before = timezone.now() - timedelta(hours=settings.JOB_RETENTION_HOURS)
     forgotten = 0
     while old := list(Job.objects.filter(finished__lt=before).values_list("id", flat=True)[:BATCH]):
@@ -68,6 +70,7 @@ def forget() -> int:
         Job.objects.filter(id__in=old).delete()
         forgotten += len(old)
     remove_strays()
+    uploads.tidy()
     return forgotten
 
 

@@ -6,6 +6,7 @@ import orjson
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,11 +15,12 @@ from rest_framework.views import APIView
 from accounts import events
 from accounts.authentication import HasScope, SignedIn, user_of
 from accounts.models import ApiKey
+from common.drf import JSONParser
 from common.errors import NotFound
 from common.openapi import SIGNED_IN, errors
 from common.paging import paginate
 from common.tables import TableView, read_query
-from jobs import creating, reading, serializers, verbs
+from jobs import creating, forms, reading, serializers, uploads, verbs
 from jobs.telling import signing
 from usage import idempotency
 
@@ -37,6 +39,7 @@ class MayCallAI(HasScope):
 class JobList(TableView):
     permission_classes = (MayCallAI,)
     renderer_classes = (JSONRenderer,)
+    parser_classes = (JSONParser, MultiPartParser)
 
     @extend_schema(
         operation_id="jobs",
@@ -64,18 +67,22 @@ class JobList(TableView):
         description="The most that it can cost is held at once; when it is done, what it has cost "
         "is taken and the rest returned, and of what fails nothing is taken.",
         parameters=[KEY],
-        request=serializers.NewJobSerializer,
+        request={
+            "application/json": serializers.NewJobSerializer,
+            uploads.FORM: serializers.NewJobFormSerializer,
+        },
         responses={
             202: serializers.JobDetailSerializer,
-            **errors(400, 401, 402, 403, 404, 413, 422, 429, 503),
+            **errors(400, 401, 402, 403, 404, 413, 415, 422, 429, 503),
         },
         tags=["jobs"],
     )
     def post(self, request: Request) -> Response:
-        raw = request.body
+        form = forms.read_form(request) if forms.is_form(request) else None
+        raw = request.body if form is None else form.meaning
         header = request.headers.get("idempotency-key")
         key = idempotency.read(None if header is None else header.encode(), request.path, raw)
-        body = serializers.NewJobSerializer(data=request.data)
+        body = serializers.NewJobSerializer(data=request.data if form is None else form.fields)
         body.is_valid(raise_exception=True)
         user = user_of(request)
         created = creating.create(
@@ -85,6 +92,7 @@ class JobList(TableView):
             given=body.validated_data["input"],
             webhook=body.validated_data.get("webhook", ""),
             idempotency=key,
+            upload=None if form is None else form.upload,
         )
         if not created.repeated:
             kind = body.validated_data["kind"]
@@ -117,8 +125,10 @@ class JobDetail(APIView):
     )
     def delete(self, request: Request, job_id: uuid.UUID) -> Response:
         user = user_of(request)
-        state = verbs.cancel(job=reading.job_of(user, job_id).pk)
+        kind = reading.job_of(user, job_id).kind
+        state = verbs.cancel(job=job_id)
         if state == "canceled":
+            uploads.drop_if_over(job_id, kind, state)
             events.changed(user.pk)
             events.publish(user.pk, "job", {"id": str(job_id), "state": state})
         job = reading.detail(reading.job_of(user, job_id))

@@ -8,6 +8,7 @@ import orjson
 from django.conf import settings
 
 from common.errors import BadInput, FareboxError
+from proxy.protocols.transcription import Audio
 from proxy.request import Request
 from usage.catalog import Catalog
 
@@ -53,6 +54,21 @@ class Kind:
         """What the client gets: ``answers`` are ``{"state", "result", "error", "spent"}``, one for
         each part."""
         return answers[0]["result"] if answers else None
+
+
+class FileKind(Kind):
+    """A kind whose jobs are asked for with an uploaded file, which is kept until they end."""
+
+    def parts(self, given: Any, catalog: Catalog) -> list[Part]:
+        raise BadInput("file: is required; send multipart/form-data.", param="file")
+
+    def parts_of(self, given: Any, audio: Audio, catalog: Catalog) -> list[Part]:
+        """As ``parts``, of an input and what its file is."""
+        raise NotImplementedError
+
+    def attach(self, request: Request, text: str, file: bytes) -> None:
+        """Give the file to a part's request, which is to be sent."""
+        raise NotImplementedError
 
 
 KINDS: dict[str, Kind] = {}

@@ -28,6 +28,15 @@ def test_every_address_is_described(schema):
     assert expected <= set(schema["paths"])
 
 
+def test_a_job_may_be_a_form_with_a_file(schema):
+    content = schema["paths"]["/api/jobs"]["post"]["requestBody"]["content"]
+    assert set(content) == {"application/json", "multipart/form-data"}
+    name = content["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
+    form = schema["components"]["schemas"][name]
+    assert form["properties"]["file"]["format"] == "binary"
+    assert {"kind", "input", "file"} <= set(form["required"])
+
+
 def test_either_way_to_present_a_key_is_enough(schema):
     assert schema["paths"]["/api/me"]["get"]["security"] == [
         {"bearerKey": []},

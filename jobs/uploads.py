@@ -1,0 +1,161 @@
+"""Files that jobs are asked for with: they are kept in the storage named ``jobs`` from before the
+job is made until it ends.
+
+Each is named by its job, in a folder of their own: its list is what there is. What a process leaves
+there that dies in between, ``tidy`` finds.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn
+
+import django.db
+import structlog
+from django.core.files.storage import storages
+from django.core.files.uploadedfile import UploadedFile
+
+from common.errors import BadInput, NotFound, Unavailable
+from jobs.kinds import KINDS, FileKind
+from jobs.models import Job
+from proxy.protocols.transcription import Audio
+
+log = structlog.get_logger(__name__)
+
+FOLDER = "uploads"
+FORM = "multipart/form-data"
+# Files of jobs that were asked for so lately are the business of who asked.
+YOUNG = timedelta(hours=1)
+_ENDED = {Job.State.DONE, Job.State.FAILED, Job.State.CANCELED}
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as it came, what it is, and the SHA-256 of its bytes."""
+
+    file: UploadedFile
+    audio: Audio
+    digest: str
+
+
+def refuse(kind: str, upload: Upload | None) -> NoReturn:
+    """For a file that a kind does not take, and one that it needs."""
+    if upload is not None:
+        raise BadInput(f"file: is not taken by jobs of the kind {kind}.", param="file")
+    raise BadInput(f"file: is required; send {FORM}.", param="file")
+
+
+@contextmanager
+def kept(job: uuid.UUID, upload: Upload | None) -> Iterator[None]:
+    """Keep a file for a job that is made within; if that fails it is not kept.
+
+    Raises ``Unavailable`` when the storage is away.
+    """
+    if upload is None:
+        yield
+        return
+    _save(job, upload.file)
+    try:
+        yield
+    except BaseException as error:
+        if not _may_be_committed(error):  # else ``tidy`` finds out
+            drop(job)
+        raise
+
+
+def _may_be_committed(error: BaseException) -> bool:
+    """Whether an error leaves open if there is a job: the connection broke, perhaps at the commit.
+    What PostgreSQL itself refuses has its code, but for those of its own end."""
+    if not isinstance(error, django.db.OperationalError | django.db.InterfaceError):
+        return False
+    code = getattr(error.__cause__, "sqlstate", None)
+    return code is None or code[:2] in {"08", "57"}
+
+
+def _save(job: uuid.UUID, file: UploadedFile) -> None:
+    connection = django.db.connection
+    if not connection.in_atomic_block:
+        connection.close()  # back to its pool: the storage may be slow
+    try:
+        storages["jobs"].save(_name(job), file)
+    except OSError as error:
+        log.error("a file can't be stored", job=str(job), error=str(error))
+        drop(job)  # a part of it may be there
+        raise Unavailable("The file could not be stored; try again.", retry_after=5) from None
+
+
+async def fetch(job: uuid.UUID) -> bytes:
+    """A job's file. Raises ``NotFound``, and ``OSError`` when the storage is away."""
+    return await asyncio.to_thread(_read, job)
+
+
+def _read(job: uuid.UUID) -> bytes:
+    try:
+        with storages["jobs"].open(_name(job)) as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        raise NotFound("The job's file is gone.") from None
+
+
+def drop(job: uuid.UUID) -> None:
+    """Remove a job's file. What can't be removed now ``tidy`` removes."""
+    try:
+        storages["jobs"].delete(_name(job))
+    except OSError as error:
+        log.warning("a file is left to be tidied up", job=str(job), error=type(error).__name__)
+
+
+def drop_all(jobs: Iterable[uuid.UUID], seconds: float) -> None:
+    """Remove the files of several jobs, until ``seconds`` are over; ``tidy`` removes the others."""
+    until = time.monotonic() + seconds
+    for job in jobs:
+        if time.monotonic() > until:
+            return
+        drop(job)
+
+
+def is_over(kind: str, state: str | None) -> bool:
+    """Whether a job of this kind has a file that it needs no more."""
+    return state in _ENDED and isinstance(KINDS.get(kind), FileKind)
+
+
+def drop_if_over(job: uuid.UUID, kind: str, state: str | None) -> None:
+    if is_over(kind, state):
+        drop(job)
+
+
+def tidy() -> int:
+    """Remove the files of jobs that have ended, or were never made; answers how many."""
+    try:
+        _, names = storages["jobs"].listdir(FOLDER)
+    except FileNotFoundError:
+        return 0
+    before = int((time.time() - YOUNG.total_seconds()) * 1000)
+    # A job's id begins with when it was asked for.
+    old = [job for job in map(_job_of, names) if job is not None and job.int >> 80 < before]
+    dropped = 0
+    for start in range(0, len(old), _BATCH):
+        some = old[start : start + _BATCH]
+        open_jobs = Job.objects.filter(pk__in=some, finished=None).values_list("pk", flat=True)
+        needed = set(open_jobs)
+        for job in some:
+            if job not in needed:
+                drop(job)
+                dropped += 1
+    return dropped
+
+
+def _name(job: uuid.UUID) -> str:
+    return f"{FOLDER}/{job}"
+
+
+def _job_of(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(name)
+    except ValueError:  # no file of ours
+        return None

@@ -1,0 +1,334 @@
+"""Transcriptions as jobs: the file is kept while it is needed, sent to each provider that is tried,
+and paid for by the provider's count of sound and of text."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+import jobs.creating
+import jobs.sweep
+from accounts.leaving import delete_account
+from accounts.models import User
+from common.ids import uuid7
+from common.money import format_credits
+from jobs import uploads
+from jobs.admin import cancel as cancel_as_staff
+from jobs.models import Item, Job
+from ledger.models import Hold
+from tests.fakes.providers import Behaviour, FakeProviders, Usage
+from tests.fakes.providers.transcription_shapes import SentForm, parse
+from tests.jobs.sounds import MODEL, PRICE, SAID, SOUND, SOUNDS, TEXT, Talker, wav
+from tests.jobs.test_leases import claim, start
+from tests.proxy.fleet import put_back
+from tests.proxy.riders import Rider
+from tests.proxy.server import wait_for
+from usage.models import AIModel, ModelRoute, Provider
+from usage.sync import set_price
+
+HEARD = Behaviour(events=4, usage=Usage(input=3, audio=20))
+COST = 3 * TEXT + 20 * SOUND + 4 * SAID
+
+
+@pytest.fixture
+def talker(configured: Any, rider: Rider) -> Iterator[Talker]:
+    """With the model as staff add it, with a price of its own for sound."""
+    with put_back():
+        model = AIModel.objects.create(
+            name=MODEL, provider="openai", protocol="openai", override=PRICE
+        )
+        set_price(model, {}, (), "")
+        jobs.creating.forget_models()
+        yield Talker(rider)
+    jobs.creating.forget_models()
+
+
+@pytest.fixture
+def folder(configured: Any) -> Path:
+    return Path(configured.STORAGES["jobs"]["OPTIONS"]["location"]) / uploads.FOLDER
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def forms(fake: FakeProviders) -> list[SentForm]:
+    return [parse(one.body, one.headers) for one in fake.requests]
+
+
+def billed(fake: FakeProviders) -> int:
+    """The provider's own bill, microcredits."""
+    bill = fake.bill()
+    return bill.input * TEXT + bill.audio * SOUND + bill.output * SAID
+
+
+def test_a_file_is_kept_sent_paid_for_and_gone(
+    hire, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(HEARD)
+    sound = wav(3)
+    made = talker.said(sound, language="en", prompt="fares, boxes", temperature=0.5)
+    assert (made["kind"], made["state"]) == ("transcription", "queued")
+    assert kept(folder) == [made["id"]]
+    hire().wake()
+    job = talker.ended(made["id"])
+    assert (job["state"], job["spent"]) == ("done", format_credits(COST)), job
+    assert job["result"]["text"] == "word " * 4
+    (form,) = forms(fake)
+    assert (form.file, form.name) == (sound, "audio.wav")
+    assert form.fields == {
+        "model": MODEL, "language": "en", "prompt": "fares, boxes", "temperature": "0.5",
+    }  # fmt: skip
+    assert fake.requests[0].path == "/v1/audio/transcriptions"
+    call = talker.rider.only_call()
+    assert (call.protocol, call.input_tokens, call.output_tokens) == ("transcription", 23, 4)
+    assert (call.spent, call.cost, call.estimated) == (COST, COST, False)
+    assert billed(fake) == talker.rider.spent == COST
+    assert Item.objects.get().input is None
+    wait_for(lambda: kept(folder) == [], 10, "the file is gone with what was asked")
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_the_bytes_tell_the_kind(hire, fake: FakeProviders, talker: Talker, kind: str) -> None:
+    fake.script(HEARD)
+    job = talker.said(SOUNDS[kind])
+    hire().wake()
+    assert talker.ended(job["id"])["state"] == "done"
+    (form,) = forms(fake)
+    assert (form.name, form.file) == (f"audio.{kind.split()[0]}", SOUNDS[kind])
+
+
+@pytest.mark.parametrize(
+    ("sound", "tokens"),
+    [
+        (wav(10), 11 * 20),  # its head's bytes count as another second
+        (wav(10, rate=16_000), 11 * 20),
+        (SOUNDS["mp3"] + bytes(9_000), 10 * 20),
+        (SOUNDS["ogg"], 16_000),
+        (SOUNDS["webm"], 16_000),
+        (wav(2_000, rate=1_000), 16_000),
+        (wav(10).replace(b"\x40\x1f\0\0", b"\x01\0\0\0"), 16_000),  # one sample a second
+    ],
+    ids=["WAV", "WAV of a higher rate", "MP3", "Ogg", "WebM", "long", "slow"],
+)
+def test_what_is_held_covers_the_longest_it_may_play(
+    talker: Talker, sound: bytes, tokens: int
+) -> None:
+    job = talker.said(sound)
+    rest = talker.rider.held - tokens * SOUND - 2_000 * SAID
+    if tokens == 16_000:
+        assert rest == 0, "never more than the model takes"
+    else:
+        assert 0 <= rest < 1_200 * SOUND
+    talker.cancel(job["id"])
+
+
+def test_a_length_that_is_a_lie_is_not_believed(talker: Talker) -> None:
+    """The head says one byte of samples, and there are ten seconds."""
+    true = wav(10)
+    place = true.index(b"data") + 4
+    lie = true[:place] + b"\x01\0\0\0" + true[place + 4 :]
+    first = talker.said(true)
+    held = talker.rider.held
+    talker.cancel(first["id"])
+    second = talker.said(lie)
+    assert talker.rider.held == held
+    talker.cancel(second["id"])
+
+
+def test_without_usage_it_is_estimated_as_sound(hire, fake: FakeProviders, talker: Talker) -> None:
+    fake.script(Behaviour(events=4, usage=Usage(input=3, audio=20), report_usage=False))
+    job = talker.said(wav(9))
+    hire().wake()
+    assert talker.ended(job["id"])["state"] == "done"
+    call = talker.rider.only_call()
+    assert call.estimated
+    assert 100 * SOUND < call.spent < 100 * SOUND + 50 * SAID
+
+
+def test_each_attempt_sends_the_file_again(
+    hire, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(HEARD)
+    fake.once(*[Behaviour(status=503, retry_after="1")] * 2)
+    job = talker.said()
+    hire().wake()
+    assert talker.ended(job["id"])["state"] == "done"
+    assert [form.file for form in forms(fake)] == [wav()] * 3
+    assert billed(fake) == talker.rider.spent == COST
+    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+
+
+def test_another_provider_gets_the_file_under_its_own_name_of_the_model(
+    hire, configured: Any, fake: FakeProviders, talker: Talker
+) -> None:
+    secret = "sk-of-the-second-provider"
+    fake.take_key(secret)
+    configured.PROVIDER_API_KEYS = {"SECOND_API_KEY": secret}
+    second = Provider.objects.create(name="second", kind="openai", base_url=fake.openai_base_url)
+    second.keys.create(label="its key", weight=1, env="SECOND_API_KEY")
+    model = AIModel.objects.get(name=MODEL)
+    routes = [(Provider.objects.get(name="openai"), ""), (second, "their-transcribe")]
+    for place, (provider, there) in enumerate(routes):
+        ModelRoute.objects.create(
+            model=model, provider=provider, upstream_name=there, position=place
+        )
+    fake.script(HEARD)
+    fake.once(Behaviour(status=500))
+    job = talker.said(prompt="fares")
+    hire().wake()
+    assert talker.ended(job["id"])["state"] == "done"
+    asked, answered = forms(fake)
+    assert asked.file == answered.file == wav()
+    assert (asked.fields["model"], answered.fields["model"]) == (MODEL, "their-transcribe")
+    assert answered.fields["prompt"] == "fares"
+    assert talker.rider.only_call().provider == "second"
+    assert billed(fake) == talker.rider.spent == COST
+
+
+def test_what_the_provider_refuses_costs_nothing(
+    hire, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(Behaviour(status=400, message="Audio file might be corrupted."))
+    job = talker.said()
+    hire().wake()
+    ended = talker.ended(job["id"])
+    assert (ended["state"], ended["spent"]) == ("failed", "0.000000")
+    assert "corrupted" in ended["error"]["message"]
+    assert (len(fake.requests), billed(fake), talker.rider.spent) == (1, 0, 0)
+    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+
+
+def test_after_a_worker_died_the_kept_file_is_used(
+    hire, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(HEARD)
+    job = talker.said()["id"]
+    (dead,) = claim()
+    assert start(dead) is not None
+    let_the_lease_run_out(UUID(job))
+    assert jobs.sweep.sweep() == 1
+    assert kept(folder) == [job]
+    hire().wake()
+    assert talker.ended(job)["state"] == "done"
+    (form,) = forms(fake)
+    assert form.file == wav()
+    call = talker.rider.only_call()
+    assert (call.spent, call.cost) == (COST, 2 * COST), "the lost attempt is the operator's"
+    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+
+
+def let_the_lease_run_out(job: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_job SET lease_until = clock_timestamp() - interval '1 second'"
+            " WHERE id = %s",
+            [job],
+        )
+
+
+def test_given_up_by_the_sweep_it_leaves_no_file(talker: Talker, folder: Path) -> None:
+    job = UUID(talker.said()["id"])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_job SET deadline = clock_timestamp()")
+    assert jobs.sweep.sweep() == 1
+    assert Job.objects.get(pk=job).state == "failed"
+    assert (kept(folder), talker.rider.spent, talker.rider.held) == ([], 0, 0)
+
+
+def test_a_storage_that_is_away_for_a_while(
+    hire, fake: FakeProviders, talker: Talker, folder: Path, tmp_path: Path
+) -> None:
+    """A folder in the file's place is no file that can be read."""
+    fake.script(HEARD)
+    job = talker.said()["id"]
+    (folder / job).rename(tmp_path / "aside")
+    (folder / job).mkdir()
+    hire().wake()
+    wait_for(lambda: Job.objects.get(pk=job).attempts >= 2, 30, "it was tried again")
+    assert fake.requests == []
+    (folder / job).rmdir()
+    (tmp_path / "aside").rename(folder / job)
+    assert talker.ended(job)["state"] == "done"
+    assert billed(fake) == talker.rider.spent == COST
+
+
+def test_a_file_that_is_gone(hire, fake: FakeProviders, talker: Talker, folder: Path) -> None:
+    job = talker.said()["id"]
+    (folder / job).unlink()
+    hire().wake()
+    ended = talker.ended(job)
+    assert (ended["state"], ended["error"]["code"]) == ("failed", "not_found")
+    assert (fake.requests, talker.rider.spent, talker.rider.held) == ([], 0, 0)
+
+
+def test_canceled_in_the_queue(hire, fake: FakeProviders, talker: Talker, folder: Path) -> None:
+    job = talker.said()["id"]
+    assert talker.cancel(job)["state"] == "canceled"
+    assert (kept(folder), talker.rider.held) == ([], 0)
+    talker.done(hire(), "noop")
+    assert fake.requests == []
+
+
+def test_canceled_while_it_runs(hire, fake: FakeProviders, talker: Talker, folder: Path) -> None:
+    fake.script(Behaviour(plain_delay=120))
+    job = talker.said()["id"]
+    hire().wake()
+    fake.wait_until(lambda: fake.open == 1, timeout=20)
+    assert kept(folder) == [job]
+    talker.cancel(job)
+    assert talker.ended(job)["state"] == "canceled"
+    fake.wait_until(lambda: fake.open == 0, timeout=20)
+    assert (talker.rider.spent, talker.rider.held) == (0, 0)
+    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+
+
+def test_the_files_go_with_the_account(
+    hire, configured: Any, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(Behaviour(plain_delay=120))
+    configured.JOBS_AT_ONCE = 1
+    running = talker.said()["id"]
+    hire().wake()
+    fake.wait_until(lambda: fake.open == 1, timeout=20)
+    waiting = talker.said()["id"]
+    assert kept(folder) == sorted([running, waiting])
+    assert delete_account(user=talker.rider.user)
+    assert kept(folder) == []
+    assert not Hold.objects.filter(state="open").exists()
+    fake.wait_until(lambda: fake.open == 0, timeout=20)
+
+
+def test_its_owner_and_staff_see_it_as_any_other(talker: Talker, folder: Path) -> None:
+    job = talker.said()["id"]
+    person = Client()
+    person.force_login(talker.rider.user)
+    assert "transcription" in person.get(f"/dashboard/jobs/{job}/").content.decode()
+    staff = Client()
+    staff.force_login(User.objects.create_superuser(email="staff@example.com"))
+    assert "transcription" in staff.get("/admin/jobs/job/").content.decode()
+    person.post(f"/dashboard/jobs/{job}/cancel/")
+    assert (talker.job(job)["state"], kept(folder)) == ("canceled", [])
+    other = Job.objects.get(pk=talker.said()["id"])
+    assert cancel_as_staff(other) == "Canceled."
+    assert kept(folder) == []
+
+
+def test_what_a_process_left_is_tidied_up(
+    talker: Talker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, ended = talker.said()["id"], talker.said()["id"]
+    talker.cancel(ended)
+    never = str(uuid7())
+    for name in (ended, never, "somebody's own"):
+        (folder / name).write_bytes(wav())
+    assert uploads.tidy() == 0, "they may be about to be needed"
+    monkeypatch.setattr(uploads, "YOUNG", timedelta(minutes=-1))
+    assert uploads.tidy() == 2
+    assert kept(folder) == sorted([waiting, "somebody's own"])
+    talker.cancel(waiting)
