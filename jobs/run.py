@@ -7,6 +7,8 @@ lease is lost, its time is over, or the process stops; what is on its way to a p
 import asyncio
 import enum
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -57,11 +59,14 @@ def _cut_of(why: Why) -> Cut:
 class Run:
     """An attempt. ``work`` does it; ``end`` ends it early, from the same loop."""
 
-    def __init__(self, context: Context, claimed: Claimed) -> None:
+    def __init__(
+        self, context: Context, claimed: Claimed, room: uploads.Room | None = None
+    ) -> None:
         self.claimed = claimed
         self.kind = KINDS.get(claimed.kind)
         self.why: Why | None = None
         self._context = context
+        self._room = room or uploads.Room()
         self._job, self._token = claimed.id, claimed.token
         self._calls: set[Call] = set()
         self._left = 0
@@ -143,7 +148,8 @@ class Run:
         try:
             if self.why is not None:
                 call.end_early(_cut_of(self.why))
-            body = await whole.ask(self._context, call, item.output_tokens)
+            async with self._with_file(item, request):
+                body = await whole.ask(self._context, call, item.output_tokens)
         except asyncio.CancelledError:
             if call.cut is None:  # the loop itself is at its end
                 raise
@@ -176,9 +182,18 @@ class Run:
                 request.model = replace(
                     request.model, price=item.price, rates=own, cost_rates=asked
                 )
-        if isinstance(self.kind, FileKind):
-            self.kind.attach(request, item.input, await uploads.fetch(self._job))
         return request
+
+    @asynccontextmanager
+    async def _with_file(self, item: Started, request: Request) -> AsyncIterator[None]:
+        """The job's file is the request's within, where it has one, as soon as there is room."""
+        if isinstance(self.kind, FileKind):
+            audio = self.kind.audio_of(item.input)
+            async with self._room.take(audio.bytes):
+                self.kind.attach(request, audio, await uploads.fetch(self._job))
+                yield
+        else:
+            yield
 
     # --- How an item ends ------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ there that dies in between, ``tidy`` finds.
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -32,6 +32,8 @@ FORM = "multipart/form-data"
 YOUNG = timedelta(hours=1)
 _ENDED = {Job.State.DONE, Job.State.FAILED, Job.State.CANCELED}
 _BATCH = 1000
+# Of files that a worker has in memory. What is sent of them, and waits to be, takes as much again.
+ROOM_BYTES = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,33 @@ def _save(job: uuid.UUID, file: UploadedFile) -> None:
 
 
 async def fetch(job: uuid.UUID) -> bytes:
-    """A job's file. Raises ``NotFound``, and ``OSError`` when the storage is away."""
+    """A job's file. Raises ``NotFound``, and ``Unavailable`` when the storage is away."""
     return await asyncio.to_thread(_read, job)
+
+
+class Room:
+    """So many bytes of files may be in a worker's memory at once, ``ROOM_BYTES`` if no other number
+    is given; who comes first goes first. A file that is larger than all of it goes alone."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._left = self._most = ROOM_BYTES if most is None else most
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def take(self, size: int) -> AsyncIterator[None]:
+        """Room for a file of ``size`` bytes, once there is."""
+        size = min(size, self._most)
+        async with self._turn:
+            while self._left < size:
+                self._freed.clear()
+                await self._freed.wait()
+            self._left -= size
+        try:
+            yield
+        finally:
+            self._left += size
+            self._freed.set()
 
 
 def _read(job: uuid.UUID) -> bytes:
@@ -100,6 +127,9 @@ def _read(job: uuid.UUID) -> bytes:
             return bytes(file.read())
     except FileNotFoundError:
         raise NotFound("The job's file is gone.") from None
+    except OSError as error:
+        log.error("a file can't be read", job=str(job), error=str(error))
+        raise Unavailable("The job's file can't be read now.") from None
 
 
 def drop(job: uuid.UUID) -> None:

@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 
 from common.errors import FareboxError
-from jobs import verbs, writing
+from jobs import uploads, verbs, writing
 from jobs.run import Run, Why
 from jobs.telling import sending
 from jobs.verbs import Claimed
@@ -44,6 +44,7 @@ class Worker:
         self.context = context
         self.wake = asyncio.Event()
         self.closing = False
+        self._room = uploads.Room()
         self._stopped = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
         self._unsent = False
@@ -122,7 +123,7 @@ class Worker:
             log.exception("webhooks wait")
 
     def _begin(self, claimed: Claimed, until: float) -> None:
-        self._runs[claimed.id] = run = Run(self.context, claimed)
+        self._runs[claimed.id] = run = Run(self.context, claimed, self._room)
         self._until[claimed.id] = until
         task = asyncio.create_task(self._do(run))
         self._tasks.add(task)

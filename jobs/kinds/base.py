@@ -66,7 +66,11 @@ class FileKind(Kind):
         """As ``parts``, of an input and what its file is."""
         raise NotImplementedError
 
-    def attach(self, request: Request, text: str, file: bytes) -> None:
+    def audio_of(self, text: str) -> Audio:
+        """What a part's file is, by its text."""
+        raise NotImplementedError
+
+    def attach(self, request: Request, audio: Audio, file: bytes) -> None:
         """Give the file to a part's request, which is to be sent."""
         raise NotImplementedError
 

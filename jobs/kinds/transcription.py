@@ -42,6 +42,8 @@ class Transcription(FileKind):
         request.worst = replace(request.worst, output_tokens=most, exact=True)
         return request
 
-    def attach(self, request: Request, text: str, file: bytes) -> None:
-        audio = Audio(**orjson.loads(text)["audio"])
+    def audio_of(self, text: str) -> Audio:
+        return Audio(**orjson.loads(text)["audio"])
+
+    def attach(self, request: Request, audio: Audio, file: bytes) -> None:
         request.protocol = sending(request.protocol, audio, file)

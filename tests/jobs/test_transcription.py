@@ -288,6 +288,30 @@ def test_canceled_while_it_runs(hire, fake: FakeProviders, talker: Talker, folde
     wait_for(lambda: kept(folder) == [], 10, "the file is gone")
 
 
+@pytest.mark.parametrize("room", [20_000, 100_000], ids=["of one", "the control, of both"])
+def test_a_worker_has_so_many_files_in_memory(
+    hire, fake: FakeProviders, talker: Talker, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """What waits for room can be canceled as anything else."""
+    monkeypatch.setattr(uploads, "ROOM_BYTES", room)
+    fake.script(Behaviour(plain_delay=120))
+    hand = hire()
+    first = talker.said()["id"]
+    hand.wake()
+    fake.wait_until(lambda: fake.open == 1, timeout=20)
+    second = talker.said()["id"]
+    hand.wake()
+    wait_for(lambda: Item.objects.get(job=second).state == "running", 20, "it is begun")
+    if room == 100_000:
+        fake.wait_until(lambda: fake.open == 2, timeout=20)
+    talker.cancel(second)
+    assert talker.ended(second)["state"] == "canceled"
+    assert len(fake.requests) == (1 if room == 20_000 else 2)
+    talker.cancel(first)
+    assert talker.ended(first)["state"] == "canceled"
+    assert talker.rider.spent == 0
+
+
 def test_the_files_go_with_the_account(
     hire, configured: Any, fake: FakeProviders, talker: Talker, folder: Path
 ) -> None:
