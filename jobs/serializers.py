@@ -41,7 +41,8 @@ class NewJobSerializer(serializers.Serializer[Any]):
         default=None,
         allow_null=True,
         help_text="a completion's is the body of `/v1/chat/completions`, `/v1/messages` or "
-        '`/v1/responses`; a batch\'s is `{"requests": [body, …]}`',
+        '`/v1/responses`; a batch\'s is `{"requests": [body, …]}`. A transcription comes with a '
+        "file, as a form",
     )
     webhook = serializers.CharField(
         required=False,

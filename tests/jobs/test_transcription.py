@@ -1,6 +1,7 @@
 """Transcriptions as jobs: the file is kept while it is needed, sent to each provider that is tried,
 and paid for by the provider's count of sound and of text."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 
@@ -90,17 +92,17 @@ def test_a_file_is_kept_sent_paid_for_and_gone(
     assert (call.spent, call.cost, call.estimated) == (COST, COST, False)
     assert billed(fake) == talker.rider.spent == COST
     assert Item.objects.get().input is None
-    wait_for(lambda: kept(folder) == [], 10, "the file is gone with what was asked")
+    wait_for(lambda: kept(folder) == [], 20, "the file is gone with what was asked")
 
 
-@pytest.mark.parametrize("kind", SOUNDS)
-def test_the_bytes_tell_the_kind(hire, fake: FakeProviders, talker: Talker, kind: str) -> None:
+def test_the_bytes_tell_the_kind(hire, fake: FakeProviders, talker: Talker) -> None:
     fake.script(HEARD)
-    job = talker.said(SOUNDS[kind])
+    made = [talker.said(sound)["id"] for sound in SOUNDS.values()]
     hire().wake()
-    assert talker.ended(job["id"])["state"] == "done"
-    (form,) = forms(fake)
-    assert (form.name, form.file) == (f"audio.{kind.split()[0]}", SOUNDS[kind])
+    assert {talker.ended(job)["state"] for job in made} == {"done"}
+    sent = {form.file: form.name for form in forms(fake)}
+    assert sent == {sound: f"audio.{kind.split()[0]}" for kind, sound in SOUNDS.items()}
+    assert talker.rider.spent == billed(fake) == len(SOUNDS) * COST
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_each_attempt_sends_the_file_again(
     assert talker.ended(job["id"])["state"] == "done"
     assert [form.file for form in forms(fake)] == [wav()] * 3
     assert billed(fake) == talker.rider.spent == COST
-    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+    wait_for(lambda: kept(folder) == [], 20, "the file is gone")
 
 
 def test_another_provider_gets_the_file_under_its_own_name_of_the_model(
@@ -201,7 +203,7 @@ def test_what_the_provider_refuses_costs_nothing(
     assert (ended["state"], ended["spent"]) == ("failed", "0.000000")
     assert "corrupted" in ended["error"]["message"]
     assert (len(fake.requests), billed(fake), talker.rider.spent) == (1, 0, 0)
-    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+    wait_for(lambda: kept(folder) == [], 20, "the file is gone")
 
 
 def test_after_a_worker_died_the_kept_file_is_used(
@@ -220,7 +222,7 @@ def test_after_a_worker_died_the_kept_file_is_used(
     assert form.file == wav()
     call = talker.rider.only_call()
     assert (call.spent, call.cost) == (COST, 2 * COST), "the lost attempt is the operator's"
-    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+    wait_for(lambda: kept(folder) == [], 20, "the file is gone")
 
 
 def let_the_lease_run_out(job: UUID) -> None:
@@ -242,9 +244,10 @@ def test_given_up_by_the_sweep_it_leaves_no_file(talker: Talker, folder: Path) -
 
 
 def test_a_storage_that_is_away_for_a_while(
-    hire, fake: FakeProviders, talker: Talker, folder: Path, tmp_path: Path
+    hire, configured: Any, fake: FakeProviders, talker: Talker, folder: Path, tmp_path: Path
 ) -> None:
     """A folder in the file's place is no file that can be read."""
+    configured.JOB_ATTEMPTS = 50
     fake.script(HEARD)
     job = talker.said()["id"]
     (folder / job).rename(tmp_path / "aside")
@@ -285,7 +288,7 @@ def test_canceled_while_it_runs(hire, fake: FakeProviders, talker: Talker, folde
     assert talker.ended(job)["state"] == "canceled"
     fake.wait_until(lambda: fake.open == 0, timeout=20)
     assert (talker.rider.spent, talker.rider.held) == (0, 0)
-    wait_for(lambda: kept(folder) == [], 10, "the file is gone")
+    wait_for(lambda: kept(folder) == [], 20, "the file is gone")
 
 
 @pytest.mark.parametrize("room", [20_000, 100_000], ids=["of one", "the control, of both"])
@@ -341,6 +344,26 @@ def test_its_owner_and_staff_see_it_as_any_other(talker: Talker, folder: Path) -
     other = Job.objects.get(pk=talker.said()["id"])
     assert cancel_as_staff(other) == "Canceled."
     assert kept(folder) == []
+
+
+def test_a_person_who_is_signed_in_may_send_one(talker: Talker, folder: Path) -> None:
+    """Looking for the form's token Django reads the form, before the API does."""
+    earlier = talker.said()["id"]
+    person = Client(enforce_csrf_checks=True)
+    person.force_login(talker.rider.user)
+    person.get(f"/dashboard/jobs/{earlier}/")
+    parts = {"kind": "transcription", "input": json.dumps({"model": MODEL})}
+    files = {"file": SimpleUploadedFile("sound", wav())}
+    assert person.post("/api/jobs", parts | files).status_code == 403
+    assert kept(folder) == [earlier]
+    files["file"].seek(0)
+    token = {"x-csrftoken": person.cookies["csrftoken"].value}
+    answer = person.post("/api/jobs", parts | files, headers=token)
+    assert answer.status_code == 202, answer.content
+    job = answer.json()["id"]
+    assert (folder / job).read_bytes() == wav()
+    talker.cancel(earlier)
+    talker.cancel(job)
 
 
 def test_what_a_process_left_is_tidied_up(
