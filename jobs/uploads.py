@@ -80,15 +80,20 @@ def _may_be_committed(error: BaseException) -> bool:
 
 
 def _save(job: uuid.UUID, file: UploadedFile) -> None:
-    connection = django.db.connection
-    if not connection.in_atomic_block:
-        connection.close()  # back to its pool: the storage may be slow
+    _give_connection_back()
     try:
         storages["jobs"].save(_name(job), file)
     except OSError as error:
         log.error("a file can't be stored", job=str(job), error=str(error))
         drop(job)  # a part of it may be there
         raise Unavailable("The file could not be stored; try again.", retry_after=5) from None
+
+
+def _give_connection_back() -> None:
+    """To its pool: the storage may be slow."""
+    connection = django.db.connection
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 async def fetch(job: uuid.UUID) -> bytes:
@@ -134,6 +139,7 @@ def _read(job: uuid.UUID) -> bytes:
 
 def drop(job: uuid.UUID) -> None:
     """Remove a job's file. What can't be removed now ``tidy`` removes."""
+    _give_connection_back()
     try:
         storages["jobs"].delete(_name(job))
     except OSError as error:
