@@ -39,14 +39,14 @@ async def keep(claimed: Claimed, place: int, body: bytes) -> dict[str, Any]:
     if len(body) <= settings.JOB_INLINE_BYTES:
         return {"result": body.decode(), "bytes": len(body)}
     name = f"{_folder(claimed.id)}/{place}-{claimed.token}.json"
-    return {"file": await _in_thread(_save, name, body), "bytes": len(body)}
+    return {"file": await in_thread(_save, name, body), "bytes": len(body)}
 
 
 async def drop(file: str) -> None:
     """Remove a file that no row is going to name; if that fails, it goes with its folder."""
     if file:
         try:
-            await _in_thread(storages["jobs"].delete, file)
+            await in_thread(storages["jobs"].delete, file)
         except OSError as error:
             log.warning("a file is left to the sweep", error=str(error))
 
@@ -116,8 +116,9 @@ def _save(name: str, body: bytes) -> str:
     return str(storages["jobs"].save(name, ContentFile(body)))
 
 
-async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Raises ``TimeoutError``, which is an ``OSError``, when it takes too long."""
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Work with the storage, away from the loop. Raises ``TimeoutError``, which is an ``OSError``,
+    when it takes too long."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(KEEP_SECONDS):
         return await loop.run_in_executor(_threads, lambda: work(*args, **kwargs))

@@ -5,13 +5,15 @@ canceled it is deleted at its end. A job is retried once: whoever asks a second 
 moment, is told of the first's job. One that was canceled since counts as none.
 """
 
+from functools import partial
 from hashlib import sha256
 
 from common.errors import Conflict
-from jobs import creating
+from jobs import creating, uploads
 from jobs.creating import Created
-from jobs.kinds import KINDS
+from jobs.kinds import KINDS, FileKind
 from jobs.models import Job
+from jobs.uploads import Upload
 from usage.idempotency import Key
 
 _REASONS = {
@@ -28,8 +30,8 @@ def obstacle(job: Job) -> str | None:
     if job.state != Job.State.FAILED:
         return _REASONS[Job.State(job.state)]
     kind = KINDS.get(job.kind)
-    if kind is None or not kind.retried:
-        return "Jobs of its kind can't be retried."
+    if kind is None:
+        return "There is no such kind of job any more."
     if not job.user.is_active:
         return "The account of its owner is closed."
     if job.items.filter(input=None).exists():
@@ -53,13 +55,19 @@ def retry(job: Job) -> Created:
     # No client's key begins with a blank. Two at once have the same, so the second finds a job.
     canceled = job.retries.filter(state=Job.State.CANCELED).count()
     name = f" retry:{job.pk}:{canceled}"
+    kind = KINDS[job.kind]
     texts = [str(text) for text in job.items.order_by("place").values_list("input", flat=True)]
-    return creating.create(
+    create = partial(
+        creating.create,
         user=job.user,
         key=None,
         kind=job.kind,
-        given=KINDS[job.kind].given(texts),
+        given=kind.given(texts),
         webhook=job.webhook,
         idempotency=Key(name, sha256(name.encode()).digest()),
         retried=job.pk,
     )
+    if not isinstance(kind, FileKind):
+        return create()
+    with uploads.again(job.pk) as file:
+        return create(upload=Upload(file, kind.audio_of(texts[0])))

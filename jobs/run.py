@@ -200,15 +200,16 @@ class Run:
     async def _answered(self, place: int, item: Started, call: Call, body: bytes) -> None:
         """What attempts cost that a worker died at, nobody knows; as much as this one, likely."""
         usage, _ = call.usage(self._context.ratios)
-        call.absorbed += item.lost * call.request.model.cost_rates.amount(usage)
+        cost = call.request.model.cost_rates.amount(usage)
         try:
             kept = await results.keep(self.claimed, place, body)
         except OSError as error:
             log.error("a result can't be stored", job=str(self.claimed.id), error=str(error))
             problem = Unavailable("The result could not be stored.")
-            call.absorbed += call.request.model.cost_rates.amount(usage)
+            call.absorbed += cost
             await self._failed(place, item, call, problem)
             return
+        call.absorbed += item.lost * cost
         await self._book(place, call, Outcome("done", **kept), CallRecord.Status.COMPLETED)
 
     async def _was_cut(self, place: int, item: Started, call: Call) -> None:
@@ -313,7 +314,7 @@ class Run:
         about = {"id": str(self.claimed.id), "kind": self.claimed.kind, "state": state}
         events.tell(self.claimed.user, "job", about | more)
         if uploads.is_over(self.claimed.kind, state):
-            self._context.detach(asyncio.to_thread(uploads.drop, self.claimed.id))
+            self._context.detach(results.in_thread(uploads.drop, self.claimed.id))
 
     def _tell_finished(self, finished: Any) -> None:
         assert isinstance(finished, ItemFinished)

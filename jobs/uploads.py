@@ -1,5 +1,5 @@
 """Files that jobs are asked for with: they are kept in the storage named ``jobs`` from before the
-job is made until it ends.
+job is made until it is done or canceled, and as long as it is kept if it failed.
 
 Each is named by its job, in a folder of their own: its list is what there is. What a process leaves
 there that dies in between, ``tidy`` finds.
@@ -16,12 +16,13 @@ from typing import NoReturn
 
 import django.db
 import structlog
+from django.core.files.base import File
 from django.core.files.storage import storages
-from django.core.files.uploadedfile import UploadedFile
 
-from common.errors import BadInput, NotFound, Unavailable
+from common.errors import BadInput, Conflict, NotFound, Unavailable
 from jobs.kinds import KINDS, FileKind
 from jobs.models import Job
+from jobs.results import in_thread
 from proxy.protocols.transcription import Audio
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,8 @@ FOLDER = "uploads"
 FORM = "multipart/form-data"
 # Files of jobs that were asked for so lately are the business of who asked.
 YOUNG = timedelta(hours=1)
-_ENDED = {Job.State.DONE, Job.State.FAILED, Job.State.CANCELED}
+# A job that failed may be retried as long as it is kept.
+_OVER = {Job.State.DONE, Job.State.CANCELED}
 _BATCH = 1000
 # Of files that a worker has in memory. What is sent of them, and waits to be, takes as much again.
 ROOM_BYTES = 128 * 1024 * 1024
@@ -38,11 +40,11 @@ ROOM_BYTES = 128 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it came, what it is, and the SHA-256 of its bytes."""
+    """A file, what it is, and the SHA-256 of its bytes where somebody asked for it."""
 
-    file: UploadedFile
+    file: File
     audio: Audio
-    digest: str
+    digest: str = ""
 
 
 def refuse(kind: str, upload: Upload | None) -> NoReturn:
@@ -79,7 +81,7 @@ def _may_be_committed(error: BaseException) -> bool:
     return code is None or code[:2] in {"08", "57"}
 
 
-def _save(job: uuid.UUID, file: UploadedFile) -> None:
+def _save(job: uuid.UUID, file: File) -> None:
     _give_connection_back()
     try:
         storages["jobs"].save(_name(job), file)
@@ -98,7 +100,10 @@ def _give_connection_back() -> None:
 
 async def fetch(job: uuid.UUID) -> bytes:
     """A job's file. Raises ``NotFound``, and ``Unavailable`` when the storage is away."""
-    return await asyncio.to_thread(_read, job)
+    try:
+        return await in_thread(_read, job)
+    except TimeoutError:
+        raise Unavailable("The job's file can't be read now.") from None
 
 
 class Room:
@@ -137,6 +142,24 @@ def _read(job: uuid.UUID) -> bytes:
         raise Unavailable("The job's file can't be read now.") from None
 
 
+@contextmanager
+def again(job: uuid.UUID) -> Iterator[File]:
+    """The file of a job that failed, for another that asks the same.
+
+    Raises ``Conflict`` when it is not there any more, and ``Unavailable``.
+    """
+    try:
+        file = storages["jobs"].open(_name(job))
+        file.seek(0)  # a bucket is asked not before it is read
+    except FileNotFoundError:
+        raise Conflict("The file that it was asked with is not kept any more.") from None
+    except OSError as error:
+        log.error("a file can't be read", job=str(job), error=str(error))
+        raise Unavailable("The job's file can't be read now; try again.", retry_after=5) from None
+    with file:
+        yield file
+
+
 def drop(job: uuid.UUID) -> None:
     """Remove a job's file. What can't be removed now ``tidy`` removes."""
     _give_connection_back()
@@ -157,7 +180,7 @@ def drop_all(jobs: Iterable[uuid.UUID], seconds: float) -> None:
 
 def is_over(kind: str, state: str | None) -> bool:
     """Whether a job of this kind has a file that it needs no more."""
-    return state in _ENDED and isinstance(KINDS.get(kind), FileKind)
+    return state in _OVER and isinstance(KINDS.get(kind), FileKind)
 
 
 def drop_if_over(job: uuid.UUID, kind: str, state: str | None) -> None:
@@ -166,10 +189,14 @@ def drop_if_over(job: uuid.UUID, kind: str, state: str | None) -> None:
 
 
 def tidy() -> int:
-    """Remove the files of jobs that have ended, or were never made; answers how many."""
+    """Remove the files of jobs that have ended, are no more, or were never made; answers how
+    many."""
     try:
         _, names = storages["jobs"].listdir(FOLDER)
     except FileNotFoundError:
+        return 0
+    except OSError as error:
+        log.error("uploaded files are not tidied up", error=str(error))
         return 0
     before = int((time.time() - YOUNG.total_seconds()) * 1000)
     # A job's id begins with when it was asked for.
@@ -177,8 +204,8 @@ def tidy() -> int:
     dropped = 0
     for start in range(0, len(old), _BATCH):
         some = old[start : start + _BATCH]
-        open_jobs = Job.objects.filter(pk__in=some, finished=None).values_list("pk", flat=True)
-        needed = set(open_jobs)
+        jobs = Job.objects.filter(pk__in=some).exclude(state__in=_OVER)
+        needed = set(jobs.values_list("pk", flat=True))
         for job in some:
             if job not in needed:
                 drop(job)

@@ -23,13 +23,11 @@ class Part:
 
 class Kind:
     """``name`` is what clients call it, ``limit`` the setting with the seconds that one attempt at
-    such a job may take, ``at_once`` how many of its parts are asked at the same time,
-    ``retried`` whether its parts' texts are all that a retry needs."""
+    such a job may take, ``at_once`` how many of its parts are asked at the same time."""
 
     name: str
     limit: str
     at_once = 1
-    retried = True
 
     @property
     def seconds(self) -> float:

@@ -1,5 +1,6 @@
 """Transcriptions: the fields of OpenAI's body for them, with the sound as an uploaded file."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -24,6 +25,9 @@ class Transcription(FileKind):
             raise BadInput("must be an object, the request's body.")
         text = text_of({"body": given, "audio": asdict(audio)})
         return [Part(text, self.request(text, catalog))]
+
+    def given(self, texts: Sequence[str]) -> Any:
+        return orjson.loads(texts[0])["body"]
 
     def request(self, text: str, catalog: Catalog) -> Request:
         kept = orjson.loads(text)

@@ -17,9 +17,10 @@ import jobs.creating
 import jobs.sweep
 from accounts.leaving import delete_account
 from accounts.models import User
+from common.errors import Conflict
 from common.ids import uuid7
 from common.money import format_credits
-from jobs import uploads
+from jobs import retrying, uploads
 from jobs.admin import cancel as cancel_as_staff
 from jobs.models import Item, Job
 from ledger.models import Hold
@@ -203,7 +204,39 @@ def test_what_the_provider_refuses_costs_nothing(
     assert (ended["state"], ended["spent"]) == ("failed", "0.000000")
     assert "corrupted" in ended["error"]["message"]
     assert (len(fake.requests), billed(fake), talker.rider.spent) == (1, 0, 0)
-    wait_for(lambda: kept(folder) == [], 20, "the file is gone")
+
+
+def test_one_that_failed_is_retried_with_the_same_file(
+    hire, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(Behaviour(status=400, message="Audio file might be corrupted."))
+    first = talker.said(prompt="fares")["id"]
+    hand = hire()
+    hand.wake()
+    assert talker.ended(first)["state"] == "failed"
+    assert kept(folder) == [first]
+    fake.script(HEARD)
+    second = str(retrying.retry(Job.objects.get(pk=first)).job)
+    assert kept(folder) == sorted([first, second])
+    hand.wake()
+    assert talker.ended(second)["state"] == "done"
+    asked, again = forms(fake)
+    assert (asked.fields, asked.file) == (again.fields, again.file)
+    assert billed(fake) == talker.rider.spent == COST
+    wait_for(lambda: kept(folder) == [first], 20, "the retry's own file is gone")
+
+
+def test_one_whose_file_is_gone_is_not_retried(
+    hire, fake: FakeProviders, talker: Talker, folder: Path
+) -> None:
+    fake.script(Behaviour(status=400))
+    job = talker.said()["id"]
+    hire().wake()
+    assert talker.ended(job)["state"] == "failed"
+    (folder / job).unlink()
+    with pytest.raises(Conflict, match="not kept any more"):
+        retrying.retry(Job.objects.get(pk=job))
+    assert (Job.objects.count(), talker.rider.held, kept(folder)) == (1, 0, [])
 
 
 def test_after_a_worker_died_the_kept_file_is_used(
@@ -234,13 +267,23 @@ def let_the_lease_run_out(job: UUID) -> None:
         )
 
 
-def test_given_up_by_the_sweep_it_leaves_no_file(talker: Talker, folder: Path) -> None:
+def test_the_file_of_one_that_failed_goes_when_it_is_forgotten(
+    configured: Any, talker: Talker, folder: Path
+) -> None:
     job = UUID(talker.said()["id"])
     with connection.cursor() as cursor:
         cursor.execute("UPDATE jobs_job SET deadline = clock_timestamp()")
     assert jobs.sweep.sweep() == 1
     assert Job.objects.get(pk=job).state == "failed"
-    assert (kept(folder), talker.rider.spent, talker.rider.held) == ([], 0, 0)
+    assert (kept(folder), talker.rider.spent, talker.rider.held) == ([str(job)], 0, 0)
+    long_ago = uuid7().int - (int(timedelta(hours=80).total_seconds() * 1000) << 80)
+    (folder / str(job)).rename(folder / str(UUID(int=long_ago)))  # ids tell when they were made
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_job SET finished = finished - interval '80 hours' WHERE id = %s", [job]
+        )
+    assert jobs.sweep.forget() == 1
+    assert kept(folder) == []
 
 
 def test_a_storage_that_is_away_for_a_while(
