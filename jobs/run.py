@@ -314,7 +314,7 @@ class Run:
         about = {"id": str(self.claimed.id), "kind": self.claimed.kind, "state": state}
         events.tell(self.claimed.user, "job", about | more)
         if uploads.is_over(self.claimed.kind, state):
-            self._context.detach(results.in_thread(uploads.drop, self.claimed.id))
+            self._context.detach(uploads.drop_soon(self.claimed.id))
 
     def _tell_finished(self, finished: Any) -> None:
         assert isinstance(finished, ItemFinished)

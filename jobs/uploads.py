@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -167,6 +167,12 @@ def drop(job: uuid.UUID) -> None:
         storages["jobs"].delete(_name(job))
     except OSError as error:
         log.warning("a file is left to be tidied up", job=str(job), error=type(error).__name__)
+
+
+async def drop_soon(job: uuid.UUID) -> None:
+    """``drop``, away from the loop."""
+    with suppress(TimeoutError):  # what it leaves ``tidy`` removes
+        await in_thread(drop, job)
 
 
 def drop_all(jobs: Iterable[uuid.UUID], seconds: float) -> None:
