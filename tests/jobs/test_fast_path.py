@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 import redis
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts import verbs as accounts
 from accounts.limits import Counter, hit
@@ -24,6 +24,7 @@ from billing.models import Plan
 from common.ids import uuid7
 from jobs import creating
 from jobs.models import Job
+from ledger.models import Account
 from tests.fakes.providers import FakeProviders
 from tests.jobs.asking import chat
 from tests.jobs.crew import own_valkey
@@ -320,3 +321,11 @@ def test_connections_that_have_died_are_replaced(ways: Ways) -> None:
         )
     assert ways.ask(new("noop")).status_code == 202
     assert Job.objects.count() == 2
+
+
+def test_a_busy_wallet(ways: Ways) -> None:
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=ways.rider.wallet)
+        answer = ways.both(new("noop"))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert not Job.objects.exists()
