@@ -11,9 +11,9 @@ import pytest
 from django.db import connections
 
 from ledger.models import Hold
-from ledger.reconcile import reconcile
 from tests.fakes.providers import FakeProviders
 from tests.jobs.hands import Hand
+from tests.proving import prove
 from tests.proxy.conftest import (
     clean_books,
     database_url,
@@ -57,5 +57,5 @@ def hire(configured: Any, clean_books: bool, fake: FakeProviders) -> Iterator[Ca
         hand.stop()
     wait_for(lambda: fake.open == 0, 10, "every provider's answer is over")
     assert not Hold.objects.filter(state=Hold.State.OPEN).exists()
-    assert reconcile().violations == []
+    prove()
     connections.close_all()
