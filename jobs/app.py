@@ -31,12 +31,11 @@ from common.ids import uuid7
 from jobs import creating, dispatch, reading
 from jobs.creating import Created
 from jobs.kinds import KINDS
-from ledger import marks
 from ledger.database import Statement
 from proxy import responses
 from proxy.context import Context
 from proxy.responses import ClientLeft, Receive, Scope, Send
-from usage import calls, idempotency
+from usage import idempotency
 from usage.idempotency import Key
 
 log = structlog.get_logger(__name__)
@@ -124,9 +123,6 @@ class NewJobs:
             raise
         except FareboxError:
             raise Elsewhere(counted=True) from None
-        except calls.OutOfCredits:
-            await _run(context, marks.wanted_more.build(owner=user))
-            raise
         if created.repeated:
             raise Elsewhere(counted=True)
         dispatch.hint()
