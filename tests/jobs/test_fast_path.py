@@ -32,6 +32,7 @@ from tests.proxy.conftest import lasting, up_to_date
 from tests.proxy.riders import Rider, make_rider
 from tests.proxy.server import Farebox, server_environment
 
+SERVER = "alone"  # by which PostgreSQL knows its connections
 RATE = 400  # a minute and user
 THERE = {"cookie": "to=django"}
 # What differs from answer to answer.
@@ -45,6 +46,7 @@ def alone(
     """A web process with no worker beside it, and counters of its own."""
     changes = {
         "REDIS_URL": own_valkey(), "API_RATE_USER": f"{RATE}/minute", "JOBS_OPEN_MOST": "300",
+        "PGAPPNAME": SERVER,
     }  # fmt: skip
     log = tmp_path_factory.mktemp("jobs") / "web.log"
     with lasting(Farebox(server_environment(fake_providers, database_url, **changes), log)) as web:
@@ -317,8 +319,10 @@ def test_connections_that_have_died_are_replaced(ways: Ways) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND application_name = %s",
+            [SERVER],
         )
+        assert cursor.fetchall(), "none of the server's has died"
     assert ways.ask(new("noop")).status_code == 202
     assert Job.objects.count() == 2
 

@@ -20,7 +20,7 @@ def hold(wallet, amount, key="hold", **options):
 def test_a_hold_reserves_and_moves_nothing(wallet, fund):
     fund(wallet, 100)
 
-    held = hold(wallet, 30, metadata={"job": 7})
+    held = hold(wallet, 30, metadata={"order": 7})
 
     assert held.amount == 30
     assert held.balance == verbs.Balance(posted=100, held=30, available=70, owed=0)
@@ -28,7 +28,7 @@ def test_a_hold_reserves_and_moves_nothing(wallet, fund):
     assert Transfer.objects.filter(kind="capture").count() == 0
     row = Hold.objects.get(pk=held.hold)
     assert (row.account_id, row.kind, row.amount, row.state) == (wallet, "api", 30, "open")
-    assert (row.checkpoint, row.metadata) == (None, {"job": 7})
+    assert (row.checkpoint, row.metadata) == (None, {"order": 7})
     assert timedelta(seconds=50) < row.lease_until - timezone.now() <= LEASE
 
 
