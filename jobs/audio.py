@@ -7,6 +7,7 @@ from proxy.protocols.transcription import Audio
 
 _HEAD = 64
 _ID3 = 10
+_CHUNKS = 64  # before the samples; each is a step of a loop, and files have a handful
 # The major brands of MP4 that hold sound or film; pictures come in the same form.
 _MP4 = {
     b"M4A ", b"M4B ", b"M4V ", b"MSNV", b"avc1", b"dash", b"isom", b"iso2", b"iso3", b"iso4",
@@ -60,6 +61,8 @@ def _is_frame(head: bytes) -> bool:
 def _seconds(file: IO[bytes], size: int) -> int | None:
     """How long a WAV file plays at most, if its samples are plain: all its bytes taken for them,
     since what it says of its length need not be so."""
+    if not _has_one_format(file):
+        return None
     file.seek(0)
     try:
         with wave.open(file) as found:
@@ -67,6 +70,20 @@ def _seconds(file: IO[bytes], size: int) -> int | None:
     except (wave.Error, EOFError):
         return None
     return -(-size // rate) if rate > 0 else None
+
+
+def _has_one_format(file: IO[bytes]) -> bool:
+    """Whether one chunk alone tells the form of a WAV file's samples: of two, ``wave`` believes the
+    last and other readers the first, for which the file may play a thousand times as long."""
+    place, formats = 12, 0
+    for _ in range(_CHUNKS):
+        head = _read(file, place, 8)
+        if head[:4] == b"data" or len(head) < 8:
+            return formats == 1
+        formats += head[:4] == b"fmt "
+        size = int.from_bytes(head[4:], "little")
+        place += 8 + size + size % 2
+    return False
 
 
 def _read(file: IO[bytes], place: int, count: int) -> bytes:
