@@ -54,7 +54,8 @@ def read_form(request: Request) -> Form:
     if "input" in given:
         try:
             fields["input"] = orjson.loads(given["input"])
-        except orjson.JSONDecodeError:
+            orjson.dumps([fields])  # it nests no deeper than ``meaning`` can write
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             raise BadInput("input: must be JSON.", param="input") from None
     return Form(fields, _look(given["file"]) if "file" in given else None)
 

@@ -151,6 +151,7 @@ def test_forms_that_are_none(talker: Talker) -> None:
         ({"kind": "transcription"}, wav(), "input"),
         (asked | {"input": "{"}, wav(), "input"),
         (asked | {"input": "[]"}, wav(), "input"),
+        *((asked | {"input": "[" * n + "]" * n}, wav(), "input") for n in (252, 253, 254, 300)),
         ({"input": model}, wav(), "kind"),
         (asked | {"kind": "painting"}, wav(), "kind"),
         ({"kind": "noop"}, wav(), "file"),
