@@ -48,7 +48,11 @@ _JSON = {b"application/json", b"application/json; charset=utf-8", b"application/
 # What a program's plain request has not.
 _OTHERS = {b"cookie", b"origin", b"x-session-token", b"transfer-encoding"}
 _AWAY = (psycopg.OperationalError, PoolTimeout, OSError)
-_OWNER = "SELECT (SELECT user_id FROM accounts_apikey WHERE digest = %(digest)s)"
+_OWNER = """
+SELECT (SELECT u.id FROM accounts_apikey k JOIN accounts_user u ON u.id = k.user_id
+    WHERE k.digest = %(digest)s AND k.revoked_at IS NULL AND u.is_active
+      AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()))
+"""
 
 Django = Callable[..., Awaitable[None]]  # Django types its handler in another way
 
@@ -121,6 +125,9 @@ class NewJobs:
             created = await _run(context, statement)
         except Unavailable:
             raise
+        except NotAuthenticated:  # whoever has a key that has ended uses up nobody's rate with it
+            self._owners.pop(head.digest, None)
+            raise Elsewhere from None
         except FareboxError:
             raise Elsewhere(counted=True) from None
         if created.repeated:
@@ -130,7 +137,7 @@ class NewJobs:
         return kind, created
 
     async def _owner(self, context: Context, digest: bytes) -> int:
-        """Whose key it is; whether it is valid, the statement knows."""
+        """Whose key it is, if it is valid; whether it still is, the statement knows."""
         found = self._owners.get(digest)
         if found is None:
             owner = Statement[int | None](_OWNER, {"digest": digest}, lambda row: row[0])

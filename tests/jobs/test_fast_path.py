@@ -299,6 +299,19 @@ def test_the_rate_holds(ways: Ways, settings: Any) -> None:
     assert Job.objects.count() == 1
 
 
+def test_a_key_that_has_ended_uses_up_nobodys_rate(ways: Ways, settings: Any) -> None:
+    """But once, when this process hears of its end."""
+    settings.REDIS_URL = own_valkey()
+    lost = accounts.issue_key(user=ways.rider.user, name="lost")
+    assert ways.ask(new("noop"), authorization=f"Bearer {lost.secret}").status_code == 202
+    accounts.revoke_key(key=lost.key)
+    for _ in range(RATE - 4):
+        assert hit(f"{RATE}/minute", "user", str(ways.rider.user.pk)) == 0
+    for _ in range(5):
+        assert ways.ask(new("noop"), authorization=f"Bearer {lost.secret}").status_code == 401
+    assert ways.ask(new("noop")).status_code == 202
+
+
 def test_it_costs_a_fraction(ways: Ways) -> None:
     """CPU of the web process for each of so many jobs, on either way."""
     web = psutil.Process(ways.web.pid)
