@@ -31,7 +31,7 @@ def end_jobs(user: User) -> None:
     )
     sent = [kind for kind, of in KINDS.items() if isinstance(of, FileKind)]
     uploaded = list(theirs.filter(kind__in=sent).exclude(state=Job.State.DONE).values_list("id"))
-    for job in theirs.values_list("id", flat=True):
+    for job in theirs.order_by("id").values_list("id", flat=True):
         verbs.end(job=job)
     # After the commit, and no longer than a request may take; the sweep finds what is left.
     forget = partial(results.forget_all, [job for (job,) in filed], FILES_SECONDS)

@@ -42,6 +42,10 @@ BEGIN
     v_account := ledger_account_of(owner, 'wallet');
     a := ledger__lock(v_account);
     v_before := a.posted - a.held;
+    IF a.closed_at IS NOT NULL THEN  -- its owner has left while this waited for the lock
+        outcome := 'invalid_key';
+        RETURN;
+    END IF;
     SELECT * INTO j FROM jobs_job WHERE id = p_job;
     IF FOUND THEN
         outcome := 'ok';

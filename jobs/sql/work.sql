@@ -33,12 +33,18 @@ RETURNS TABLE (id uuid, cancel boolean) LANGUAGE sql STABLE AS $$
     JOIN jobs_job j ON j.id = mine.id AND j.token = mine.token AND j.state = 'running'
 $$;
 
--- The same, and their leases begin anew.
+-- The same, and their leases begin anew. Of several jobs the one with the lowest id is locked first,
+-- here and wherever else one transaction locks more than one.
 CREATE OR REPLACE FUNCTION jobs_renew(p_jobs uuid[], p_tokens uuid[], p_lease interval)
 RETURNS TABLE (id uuid, cancel boolean) LANGUAGE sql AS $$
+    WITH mine AS (
+        SELECT q.id FROM jobs_job q JOIN unnest(p_jobs, p_tokens) AS m (id, token)
+            ON q.id = m.id AND q.token = m.token
+        WHERE q.state = 'running'
+        ORDER BY q.id FOR NO KEY UPDATE OF q
+    )
     UPDATE jobs_job j SET lease_until = clock_timestamp() + p_lease
-        FROM unnest(p_jobs, p_tokens) AS mine (id, token)
-        WHERE j.id = mine.id AND j.token = mine.token AND j.state = 'running'
+        FROM mine WHERE j.id = mine.id
         RETURNING j.id, j.cancel_requested_at IS NOT NULL
 $$;
 
