@@ -29,6 +29,7 @@ from common.money import format_credits
 from jobs import dispatch, uploads, verbs
 from jobs.kinds import KINDS, FileKind, Part
 from jobs.kinds.base import place_in
+from jobs.results import give_connection_back
 from jobs.telling import addresses, signing
 from jobs.uploads import Upload
 from ledger import marks
@@ -78,6 +79,7 @@ def create(
         raise BadInput(f"kind: must be one of {', '.join(sorted(KINDS))}.", param="kind")
     parts = parts_of(kind, given, known_models() if given else Catalog(), upload)
     if webhook:
+        give_connection_back()
         addresses.expect_allowed(webhook)
         signing.secret_of(user)  # it is there when there is something to sign
     job = uuid7()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
+import django.db
 import structlog
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -55,6 +56,7 @@ def read(item: Item) -> str | None:
     """An item's result as JSON; ``None`` without one. Raises ``Unavailable``."""
     if not item.file:
         return item.result
+    give_connection_back()
     try:
         with storages["jobs"].open(item.file) as file:
             return bytes(file.read()).decode()
@@ -70,6 +72,7 @@ def read(item: Item) -> str | None:
 def forget(job: uuid.UUID) -> None:
     """Remove every file of a job's. Raises ``OSError``."""
     storage = storages["jobs"]
+    give_connection_back()
     try:
         _, files = storage.listdir(_folder(job))
     except FileNotFoundError:
@@ -106,6 +109,13 @@ def jobs_with_files(before: datetime) -> list[uuid.UUID]:
         with suppress(ValueError):  # not ours
             found.append(uuid.UUID(name))
     return [job for job in found if job.int >> 80 < before.timestamp() * 1000]
+
+
+def give_connection_back() -> None:
+    """To its pool, outside of transactions: what is waited for now may be slow."""
+    connection = django.db.connection
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _folder(job: uuid.UUID) -> str:

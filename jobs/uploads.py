@@ -22,7 +22,7 @@ from django.core.files.storage import storages
 from common.errors import BadInput, Conflict, NotFound, Unavailable
 from jobs.kinds import KINDS, FileKind
 from jobs.models import Job
-from jobs.results import in_thread
+from jobs.results import give_connection_back, in_thread
 from proxy.protocols.transcription import Audio
 
 log = structlog.get_logger(__name__)
@@ -82,20 +82,13 @@ def _may_be_committed(error: BaseException) -> bool:
 
 
 def _save(job: uuid.UUID, file: File) -> None:
-    _give_connection_back()
+    give_connection_back()
     try:
         storages["jobs"].save(_name(job), file)
     except OSError as error:
         log.error("a file can't be stored", job=str(job), error=str(error))
         drop(job)  # a part of it may be there
         raise Unavailable("The file could not be stored; try again.", retry_after=5) from None
-
-
-def _give_connection_back() -> None:
-    """To its pool: the storage may be slow."""
-    connection = django.db.connection
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 async def fetch(job: uuid.UUID) -> bytes:
@@ -148,6 +141,7 @@ def again(job: uuid.UUID) -> Iterator[File]:
 
     Raises ``Conflict`` when it is not there any more, and ``Unavailable``.
     """
+    give_connection_back()
     try:
         file = storages["jobs"].open(_name(job))
         file.seek(0)  # a bucket is asked not before it is read
@@ -162,7 +156,7 @@ def again(job: uuid.UUID) -> Iterator[File]:
 
 def drop(job: uuid.UUID) -> None:
     """Remove a job's file. What can't be removed now ``tidy`` removes."""
-    _give_connection_back()
+    give_connection_back()
     try:
         storages["jobs"].delete(_name(job))
     except OSError as error:

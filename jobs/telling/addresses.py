@@ -21,7 +21,7 @@ LONGEST = 500
 LOOKUP_SECONDS = 2.0
 _NAT64 = ip_network("64:ff9b::/96")
 _PROTOCOLS = ip_network("192.0.0.0/24")  # of which newer versions of Python take parts for public
-_lookups = ThreadPoolExecutor(4, thread_name_prefix="webhook-names")
+lookups = ThreadPoolExecutor(16, thread_name_prefix="webhook-names")
 
 Address = IPv4Address | IPv6Address
 
@@ -67,6 +67,11 @@ def read(url: str) -> Target:
     return Target(secure, host, port or (443 if secure else 80), path)
 
 
+def look_up(target: Target) -> list[Any]:
+    """What a target's name means now. Waits for whoever is to know that."""
+    return socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+
+
 def check(found: list[Any], target: Target) -> str:
     """The address to connect to, of what ``getaddrinfo`` has found. Raises ``Refused`` when any of
     them may not be asked."""
@@ -104,10 +109,7 @@ def expect_allowed(url: str) -> None:
     """
     try:
         target = read(url)
-        looked_up = _lookups.submit(
-            socket.getaddrinfo, target.host, target.port, type=socket.SOCK_STREAM
-        )
-        check(looked_up.result(LOOKUP_SECONDS), target)
+        check(lookups.submit(look_up, target).result(LOOKUP_SECONDS), target)
     except Refused as refusal:
         raise BadInput(f"webhook: {refusal}.", param="webhook") from None
     except (TooSlow, OSError, UnicodeError):

@@ -7,7 +7,6 @@ that an HTTP client would do besides.
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import Mapping
 
@@ -37,7 +36,8 @@ async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
 
 async def _post(target: addresses.Target, headers: Mapping[str, str], body: bytes) -> int:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    # Not in the loop's own threads, where the names of providers are looked up: this one may hang.
+    found = await loop.run_in_executor(addresses.lookups, addresses.look_up, target)
     address = addresses.check(found, target)
     reader, writer = await asyncio.open_connection(
         address,
