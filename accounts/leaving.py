@@ -9,6 +9,7 @@ names nobody. See ``delete_account``.
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import IO, Any, TypeVar
 
 import structlog
@@ -30,6 +31,7 @@ T = TypeVar("T", bound=Step)
 _encoder = DjangoJSONEncoder(ensure_ascii=False)
 
 _sections: dict[str, Section] = {}
+_waiting: set[str] = set()
 _steps: list[Step] = []
 
 # Models with a relation to the user that the export has, and those it leaves out, and why.
@@ -37,12 +39,15 @@ exported: set[type[models.Model]] = set()
 left_out: dict[type[models.Model], str] = {}
 
 
-def exports(name: str, *covered: type[models.Model]) -> Callable[[S], S]:
+def exports(name: str, *covered: type[models.Model], waits: bool = False) -> Callable[[S], S]:
     """Add a section to the export: what the function answers for a user, JSON-able. An iterator
-    is written as a list, an item at a time. ``covered`` are the models it is about."""
+    is written as a list, an item at a time. ``covered`` are the models it is about. One that
+    ``waits`` for a network has no transaction, and so no cursors."""
 
     def register(section: S) -> S:
         _sections[name] = section
+        if waits:
+            _waiting.add(name)
         exported.update(covered)
         return section
 
@@ -66,20 +71,21 @@ def on_leaving(step: T) -> T:
 
 def write_export(user: User, to: IO[bytes]) -> None:
     """Write the export as one JSON document; holds no more of it in memory than an item."""
-    with transaction.atomic():  # what is read through cursors needs one
-        for piece in _document(user):
-            to.write(piece.encode())
+    for piece in _document(user):
+        to.write(piece.encode())
 
 
 def _document(user: User) -> Iterator[str]:
     yield f'{{"exported_at": {_json(timezone.now())}'
     for name, section in _sections.items():
         yield f",\n{_json(name)}: "
-        value = section(user)
-        if isinstance(value, Iterator):
-            yield from _items(value)
-        else:
-            yield _json(value)
+        # What is read through cursors needs a transaction.
+        with nullcontext() if name in _waiting else transaction.atomic():
+            value = section(user)
+            if isinstance(value, Iterator):
+                yield from _items(value)
+            else:
+                yield _json(value)
     yield "\n}\n"
 
 

@@ -15,7 +15,6 @@ from jobs import results, uploads, verbs
 from jobs.kinds import KINDS, FileKind
 from jobs.models import Item, Job, WebhookSecret
 
-ROWS = 1000  # read at a time
 FILES_SECONDS = 10.0
 
 leaves_out(WebhookSecret, "signs what is sent to them; whoever has it could sign, too")
@@ -42,10 +41,15 @@ def end_jobs(user: User) -> None:
     WebhookSecret.objects.filter(user=user).delete()
 
 
-@exports("jobs", Job, Item)
+@exports("jobs", Job, Item, waits=True)
 def jobs(user: User) -> Iterator[dict[str, Any]]:
-    """Those that are still kept, with their results; the calls they made are among the calls."""
-    for job in Job.objects.filter(user=user).order_by("created").iterator(ROWS):
+    """Those that are still kept, with their results, which may be far away; the calls they made are
+    among the calls."""
+    theirs = Job.objects.filter(user=user)
+    for pk in list(theirs.order_by("created").values_list("pk", flat=True)):
+        job = theirs.filter(pk=pk).first()
+        if job is None:  # forgotten meanwhile
+            continue
         yield {
             "id": job.pk,
             "kind": job.kind,

@@ -1,22 +1,26 @@
 """While a name that a job's owner chose is looked up, or a storage is asked, nobody else waits."""
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 from django.db import connection, connections
 
+from accounts.leaving import write_export
 from common.ids import uuid7
 from jobs import results, uploads
 from jobs.models import Item, Job
 from jobs.telling import posting
-from tests.jobs.asking import Asker
+from tests.jobs.asking import Asker, chat
 from tests.proxy.riders import Rider
 
 LookUp = Callable[[str], Any]
@@ -83,17 +87,22 @@ class Watched(FileSystemStorage):
 
     def _open(self, name: str, mode: str = "rb") -> Any:
         self.held.append(connection.connection is not None)
-        return super()._open(name, mode)
+        return super()._open(name, mode)  # type: ignore[misc]  # the stubs lack it
 
     def listdir(self, path: str) -> Any:
         self.held.append(connection.connection is not None)
         return super().listdir(path)
 
 
-def test_no_connection_waits_for_the_storage(configured: Any, clean_books: bool) -> None:
-    watched = configured.STORAGES["jobs"] | {"BACKEND": f"{__name__}.Watched"}
-    configured.STORAGES = configured.STORAGES | {"jobs": watched}
+@pytest.fixture
+def watched(configured: Any) -> list[bool]:
+    backend = configured.STORAGES["jobs"] | {"BACKEND": f"{__name__}.Watched"}
+    configured.STORAGES = configured.STORAGES | {"jobs": backend}
     Watched.held.clear()
+    return Watched.held
+
+
+def test_no_connection_waits_for_the_storage(watched: list[bool], clean_books: bool) -> None:
     job = uuid7()
     file = storages["jobs"].save(f"jobs/{job}/0.json", ContentFile(b"{}"))
     storages["jobs"].save(f"{uploads.FOLDER}/{job}", ContentFile(b"sound"))
@@ -105,5 +114,21 @@ def test_no_connection_waits_for_the_storage(configured: Any, clean_books: bool)
         assert sound.read() == b"sound"
     assert not Job.objects.exists()
     results.forget(job)
-    assert Watched.held == [False] * 3
+    assert watched == [False] * 3
     uploads.drop(job)
+
+
+def test_no_transaction_of_an_export_waits_for_the_storage(
+    asker: Asker, watched: list[bool], tmp_path: Path
+) -> None:
+    made = asker.make("completion", chat())
+    job = UUID(made["id"])
+    file = storages["jobs"].save(f"jobs/{job}/0.json", ContentFile(b'"said"'))
+    Item.objects.filter(job=job).update(file=file)
+    with (tmp_path / "export.json").open("wb") as to:
+        write_export(asker.rider.user, to)
+    (told,) = json.loads((tmp_path / "export.json").read_text())["jobs"]
+    assert told["items"][0]["result"] == '"said"'
+    assert watched == [False]
+    asker.cancel(made["id"])
+    results.forget(job)
