@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,13 +153,19 @@ def site(
         assert secret not in log
 
 
-@pytest.fixture(scope="package")
-def playwright() -> Iterator[Playwright]:
-    """Its loop runs in this thread between its calls, where Django would not let us query; tests
-    of other folders have loops of their own, and find none running."""
+@contextmanager
+def playing() -> Iterator[Playwright]:
+    """Its loop runs in this thread between its calls, where Django would not let us query."""
     with pytest.MonkeyPatch.context() as patched, sync_playwright() as playwright:
         patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         expect.set_options(timeout=WAIT_MS)
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """For this folder alone: tests of others have loops of their own, and find none running."""
+    with playing() as playwright:
         yield playwright
 
 

@@ -9,21 +9,31 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.accounts.sockets.client import key_headers, open_told
 from tests.browser import steps
+from tests.browser.arguments import ARGUMENTS
 from tests.browser.complaints import Complaints
-from tests.browser.conftest import browser, chromium_path, complaints, playwright
+from tests.browser.conftest import chromium_path, complaints, playing
 from tests.fakes.providers import FakeProviders
 from tests.jobs.asking import chat
 from tests.jobs.crew import Crew, Customer
 from tests.jobs.paced import PacedProvider
 from tests.proxy.riders import Rider
 
-__all__ = ["browser", "chromium_path", "complaints", "playwright"]
+__all__ = ["chromium_path", "complaints"]
 pytestmark = pytest.mark.xdist_group("jobs-slow")
 
 
 @pytest.fixture(autouse=True)
 def _quick_hashes() -> None:
     """Not here: who signs in at a server's process has the hash that it makes."""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """It has ended with this file: others of the folder have loops of their own."""
+    with playing() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
