@@ -1,6 +1,6 @@
 """bin/test: pytest on a PostgreSQL and a Valkey of its own, thrown away at the end.
 
-Arguments are pytest's. Tests run in three processes unless the arguments say otherwise. What the
+Arguments are pytest's. Tests run in four processes unless the arguments say otherwise. What the
 user's environment says about providers, payments or servers is kept from the tests.
 
 Some tests need a Chromium: see ``devtools.chromium`` for where it is looked for. Where there is
@@ -71,14 +71,14 @@ def browser() -> str:
 
 
 def parallel(arguments: Sequence[str]) -> list[str]:
-    """Three processes for two cores, since many tests wait for something; unless the arguments
+    """Four processes for two cores, since many tests wait for something; unless the arguments
     choose a number, no xdist, or a debugger."""
     chosen = re.compile(r"-n\d*|-n=?\w+|--numprocesses.*|(-p\s*)?no:xdist|--pdb|--trace|--dist.*")
     if any(chosen.fullmatch(argument) for argument in arguments):
         return []
     # By file, so that one that starts servers for its tests starts them once, in the order of
     # tests/conftest.py. (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
-    return ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+    return ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def test_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -108,6 +108,7 @@ class Relay:
                 events = splitter.feed(chunk)
             except sse.EventTooLarge:
                 raise Unbounded("The provider sent an endless event.", should_retry=False) from None
+            chunk = b""  # who reads slowly shall not keep the same bytes twice
             if not events:
                 continue
             out = self.delivery.pass_on(meter.feed(events))

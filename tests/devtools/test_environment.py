@@ -98,10 +98,10 @@ def test_a_chosen_number_of_processes_stays(arguments):
 
 
 @pytest.mark.parametrize("arguments", [[], ["-x", "-k", "no"], ["tests/no_such.py", "-vv"]])
-def test_otherwise_there_are_two(arguments):
+def test_otherwise_there_are_four(arguments):
     assert bin_test.parallel(arguments) == [
         "-n",
-        "3",
+        "4",
         "--dist",
         "loadfile",
         "--no-loadscope-reorder",
