@@ -41,6 +41,8 @@ def read_form(request: Request) -> Form:
 
     Raises ``BadInput`` that names the part, and ``TooLarge``.
     """
+    if not request.META.get("CONTENT_LENGTH"):  # Django takes it for an empty one then
+        raise BadInput("This form came in chunks; send it with a Content-Length.")
     given: Any = request.data  # a ``QueryDict``, of a form
     for name in given:
         if name not in _PARTS:

@@ -44,7 +44,9 @@ SOUNDS = {
 class Talker(Asker):
     """Somebody who has sound transcribed."""
 
-    def send(self, parts: dict[str, Any], file: bytes | None, name: str = "", key: str = "") -> Any:
+    def send(
+        self, parts: dict[str, Any], file: bytes | None, name: str = "", key: str = "", **meta: str
+    ) -> Any:
         """A form with these parts; each has a boundary of its own."""
         files = {} if file is None else {"file": (name or "sound", file)}
         form = httpx.Request("POST", "http://localhost", data=parts, files=files or None)
@@ -57,17 +59,21 @@ class Talker(Asker):
                 for field, value in parts.items()
             )
             return self._post(body + b"--%b--\r\n" % boundary.encode(), text, key)
-        return self._post(form.read(), form, key)
+        return self._post(form.read(), form, key, **meta)
 
-    def _post(self, body: bytes, form: httpx.Request, key: str) -> Any:
-        headers = {"idempotency-key": key} if key else {}
-        return self._client.post("/api/jobs", body, form.headers["content-type"], headers=headers)
+    def _post(self, body: bytes, form: httpx.Request, key: str, **meta: str) -> Any:
+        kind, headers = form.headers["content-type"], {"idempotency-key": key} if key else {}
+        return self._client.post("/api/jobs", body, kind, headers=headers, **meta)
 
-    def say(self, file: bytes | None = None, key: str = "", **given: Any) -> Any:
-        """Ask for a transcription, with the model's name if no other is given."""
+    def say(
+        self, file: bytes | None = None, key: str = "", length: str | None = None, **given: Any
+    ) -> Any:
+        """Ask for a transcription, with the model's name if no other is given; ``length``: what is
+        said of the form's, another than it has."""
+        meta = {} if length is None else {"CONTENT_LENGTH": length}
         given = {"model": MODEL} | given
         parts = {"kind": "transcription", "input": orjson.dumps(given).decode()}
-        return self.send(parts, wav() if file is None else file, key=key)
+        return self.send(parts, wav() if file is None else file, key=key, **meta)
 
     def said(self, file: bytes | None = None, **given: Any) -> Any:
         """A job for that, which was made."""

@@ -84,6 +84,12 @@ BAD_INPUT = [
 
 
 @pytest.mark.usefixtures("nothing_moved")
+def test_a_form_in_chunks(talker: Talker) -> None:
+    assert refused(talker.say(length="")) == (400, "bad_request", None)
+    assert "Content-Length" in talker.say(length="").json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("nothing_moved")
 def test_bad_input(talker: Talker) -> None:
     for given, status, param in BAD_INPUT:
         code = "model_not_found" if status == 404 else "bad_request"
