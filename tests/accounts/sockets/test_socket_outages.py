@@ -92,8 +92,8 @@ def test_while_it_is_away_sockets_stay_and_the_next_look_tells(own_farebox, valk
     farebox = own_farebox(REDIS_URL=valkey.url, SOCKET_REFRESH_SECONDS="2")
     with open_told(farebox, headers) as told:
         valkey.stop()
-        # Each of them would wait for Valkey's time-out; the machine holds up one now and then.
-        assert sorted(pay(farebox, rider) for _ in range(4))[2] < 2
+        assert pay(farebox, rider) < 2
+        assert pay(farebox, rider) < 2
         spent = CREDIT * 1_000 - rider.account.posted
         left = CREDIT * 1_000 - spent
         heard = told.until("balance", 5)
